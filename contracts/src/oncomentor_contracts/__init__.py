@@ -1,0 +1,1 @@
+"""The events that OncoMentor's services, member centers and subscribers exchange."""

@@ -1,0 +1,1 @@
+"""The `oncomentor` command: run the network, publish to it, listen to it."""

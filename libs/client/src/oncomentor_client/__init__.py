@@ -1,0 +1,1 @@
+"""The SDK institutions use: publish profiles, follow receipts, subscribe to matches."""

@@ -1,0 +1,1 @@
+"""What the tests share: builders, real brokers and databases, deadlines."""

@@ -1,0 +1,1 @@
+"""Proposals, matches and rounds: who is offered to whom, and why."""

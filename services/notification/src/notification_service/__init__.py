@@ -1,0 +1,1 @@
+"""Mail, calendar invitations and egress: what reaches people and centers."""

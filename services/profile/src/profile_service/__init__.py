@@ -1,0 +1,1 @@
+"""Institutions, programmes and people: who is in the network, under which consent."""

@@ -1,0 +1,1 @@
+"""Weekly hours, sessions and the protected-time ledger."""
