@@ -1,0 +1,70 @@
+"""Regenerate the three locks from what the packages declare: newest versions that fit together.
+
+Everything is resolved once (dev.lock); the other two take their versions from there, so a
+package has one version in the whole repository. The locks hold names, versions and hashes and
+no address: the registry is whatever pip is configured with.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import installer
+import registry
+
+_FLAGS = (
+    "--universal", "--python-version", "3.11", "--fork-strategy", "fewest", "--generate-hashes",
+    "--only-binary", ":all:", "--no-header", "--no-annotate", "--upgrade", "--quiet", "--no-config",
+)  # fmt: skip
+
+
+def main() -> int:
+    """Write dev.lock, runtime.lock and build.lock, and return a process's exit status."""
+    everything = [folder / "pyproject.toml" for folder in installer.packages()]
+    runtime = [path for path in everything if path.parent.name != "testkit"]
+    for lock, sources in (
+        ("dev", [*everything, Path("requirements/dev.in")]),
+        ("runtime", runtime),
+        ("build", [Path("requirements/build.in")]),
+    ):
+        if status := compile_lock(lock, sources):
+            return status
+        sys.stderr.write(f"lock: requirements/{lock}.lock\n")
+    return 0
+
+
+def compile_lock(lock: str, sources: Sequence[Path]) -> int:
+    """Resolve the sources into one lock, which stays as it was if that fails."""
+    target = installer.ROOT / "requirements" / f"{lock}.lock"
+    fresh = target.with_suffix(".fresh")
+    constraints = [] if lock == "dev" else ["--constraints", "requirements/dev.lock"]
+    ours = [part for name in installer.package_names() for part in ("--no-emit-package", name)]
+    uv = str(installer.VENV / "bin" / "uv")
+    try:
+        status = subprocess.run(
+            [
+                uv,
+                "pip",
+                "compile",
+                *_FLAGS,
+                *constraints,
+                *ours,
+                *map(str, sources),
+                "-o",
+                str(fresh),
+            ],
+            cwd=installer.ROOT,
+            env=registry.environments(installer.PYTHON).uv,
+            stdout=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+        if status == 0:
+            fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
