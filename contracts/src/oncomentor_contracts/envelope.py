@@ -1,0 +1,196 @@
+"""CloudEvents 1.0 around every event: to and from Kafka's binary mode and structured JSON.
+
+Source: CloudEvents 1.0.2, Kafka Protocol Binding 1.0.2 (binary content mode), JSON Format.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+CONTENT_TYPE: Final = "application/json"
+STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
+SPEC_VERSION: Final = "1.0"
+_REQUIRED: Final = ("specversion", "id", "source", "type", "subject", "time")
+_SOURCE: Final = re.compile(r"^/(institutions|services)/([a-z0-9][a-z0-9-]{2,39})$")
+_MAX_TEXT: Final = 512  # characters; ids and sources are far shorter, a megabyte of id is abuse
+
+Header = tuple[str, bytes | None]
+
+
+class EnvelopeError(ValueError):
+    """An attribute is missing or malformed; `attribute` names it, the text says the rule."""
+
+    def __init__(self, attribute: str, rule: str) -> None:
+        """Keep the attribute apart so that a rejection can name it."""
+        super().__init__(f"{attribute}: {rule}")
+        self.attribute = attribute
+        self.rule = rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """The attributes that travel beside an event's data.
+
+    `sequence` counts per (topic, subject) from 1; on ingress it is the center's own version.
+    `correlationid` is shared by everything one first event led to; `causationid` is the id of
+    the event that led to this one.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    sequence: int | None = None
+    dataschema: str | None = None
+    traceparent: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+
+    @property
+    def institution_id(self) -> str | None:
+        """The member center that said it; None for a service of the network."""
+        kind, _, name = self.source.removeprefix("/").partition("/")
+        return name if kind == "institutions" else None
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Return the Kafka headers of binary mode, in a fixed order."""
+        texts = [(f"ce_{name}", value.encode()) for name, value in self.attributes().items()]
+        return [("content-type", CONTENT_TYPE.encode()), *texts]
+
+    def attributes(self) -> dict[str, str]:
+        """Return the attributes that are set, as CloudEvents text, in a fixed order."""
+        optional = {
+            "sequence": None if self.sequence is None else str(self.sequence),
+            "dataschema": self.dataschema,
+            "traceparent": self.traceparent,
+            "correlationid": self.correlationid,
+            "causationid": self.causationid,
+        }
+        return {
+            "specversion": SPEC_VERSION,
+            "id": str(self.id),
+            "source": self.source,
+            "type": self.type,
+            "subject": self.subject,
+            "time": self.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        } | {name: value for name, value in optional.items() if value is not None}
+
+    def structured(self, data: bytes | None) -> bytes:
+        """Return the event as one `application/cloudevents+json` document (HTTP, webhooks)."""
+        body: dict[str, Any] = {**self.attributes(), "datacontenttype": CONTENT_TYPE}
+        if data is not None:
+            body["data"] = json.loads(data)
+        return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def from_headers(headers: Iterable[Header]) -> Envelope:
+    """Return the envelope of a Kafka record in binary mode.
+
+    Raises:
+        EnvelopeError: a header has a null or non-UTF-8 value, an attribute is missing, doubled
+            or malformed, or the content type is not JSON. Quarantine the record.
+    """
+    texts: dict[str, str] = {}
+    for name, value in headers:
+        text = _text(name, value)
+        if name.removeprefix("ce_") in texts:
+            raise EnvelopeError(name, "stands twice")
+        texts[name.removeprefix("ce_")] = text
+    content_type = texts.pop("content-type", CONTENT_TYPE)
+    if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+        raise EnvelopeError("content-type", f"must be {CONTENT_TYPE} (CloudEvents binary mode)")
+
+    return from_attributes(texts)
+
+
+def from_structured(document: bytes) -> tuple[Envelope, bytes | None]:
+    """Return the envelope and the data (JSON, None for a tombstone) of a structured document.
+
+    Raises:
+        EnvelopeError: it is no JSON object, or an attribute is missing or malformed.
+    """
+    try:
+        body = json.loads(document)
+    except (ValueError, RecursionError) as error:
+        raise EnvelopeError("body", "must be one JSON object in UTF-8") from error
+    if not isinstance(body, dict):
+        raise EnvelopeError("body", "must be one JSON object in UTF-8")
+    data = body.pop("data", None)
+    if wrong := next((k for k, v in body.items() if not isinstance(v, str | int)), None):
+        raise EnvelopeError(wrong, "must be text")
+
+    envelope = from_attributes({name: str(value) for name, value in body.items()})
+    return envelope, None if data is None else json.dumps(data, separators=(",", ":")).encode()
+
+
+def from_attributes(texts: Mapping[str, str]) -> Envelope:
+    """Return the envelope these CloudEvents attributes spell; unknown ones are passed over.
+
+    Raises:
+        EnvelopeError: an attribute is missing or malformed.
+    """
+    for name in _REQUIRED:
+        if not texts.get(name):
+            raise EnvelopeError(name, "is missing")
+    for name, text in texts.items():
+        if len(text) > _MAX_TEXT:
+            raise EnvelopeError(name, f"is longer than {_MAX_TEXT} characters")
+    if texts["specversion"] != SPEC_VERSION:
+        raise EnvelopeError("specversion", f"must be {SPEC_VERSION}")
+    if not _SOURCE.match(texts["source"]):
+        raise EnvelopeError("source", "must be /institutions/<id> or /services/<name>")
+
+    return Envelope(
+        id=_uuid(texts["id"]),
+        source=texts["source"],
+        type=texts["type"],
+        subject=texts["subject"],
+        time=_instant(texts["time"]),
+        sequence=_sequence(texts.get("sequence")),
+        dataschema=texts.get("dataschema"),
+        traceparent=texts.get("traceparent"),
+        correlationid=texts.get("correlationid"),
+        causationid=texts.get("causationid"),
+    )
+
+
+def _text(name: str, value: bytes | None) -> str:
+    if value is None:
+        raise EnvelopeError(name, "has a null value")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise EnvelopeError(name, "is not UTF-8") from error
+    if "\x00" in text:
+        raise EnvelopeError(name, "holds a NUL, which PostgreSQL text cannot keep")
+    return text
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise EnvelopeError("id", "must be a UUID (version 7 is best)") from error
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise EnvelopeError("time", "must be an RFC 3339 instant") from error
+    if instant.tzinfo is None:
+        raise EnvelopeError("time", "must carry a UTC offset")
+    return instant.astimezone(UTC)
+
+
+def _sequence(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not 1 <= int(text) < 2**63:
+        raise EnvelopeError("sequence", "must be a whole number from 1 to 2^63-1")
+    return int(text)

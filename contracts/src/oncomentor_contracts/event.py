@@ -1,0 +1,161 @@
+"""What every event of the network has in common, and the field types they share."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+)
+from pydantic_core import CoreSchema
+
+from oncomentor_contracts.envelope import Envelope
+from oncomentor_contracts.topics import INSTITUTION_ID, RESERVED_WORDS, Topic
+
+
+class Body(BaseModel):
+    """A part of an event: frozen, open to fields that a newer writer adds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Event(Body):
+    """One fact, state or command; a subclass names its wire type, its topic and its subject.
+
+    `TYPE` is `<aggregate>.<fact>.v<n>`; a breaking change is a new type said beside the old one.
+    `REVISION` counts the compatible versions of one type. `SUBJECT` names the field whose value
+    is the CloudEvents subject and the Kafka key. A `TOMBSTONE` is said as a null value: it
+    deletes its key from a compacted topic, and its subject is all it carries.
+    """
+
+    TYPE: ClassVar[str]
+    TOPIC: ClassVar[Topic]
+    SUBJECT: ClassVar[str]
+    REVISION: ClassVar[int] = 1
+    TOMBSTONE: ClassVar[bool] = False
+
+    _envelope: Envelope | None = PrivateAttr(default=None)
+
+    @property
+    def subject(self) -> str:
+        """The id of what this event is about."""
+        return str(getattr(self, self.SUBJECT))
+
+    @property
+    def topic_name(self) -> str:
+        """The topic on the broker; a template is filled with the event's `institution_id`."""
+        institution_id = getattr(self, "institution_id") if self.TOPIC.is_template else None  # noqa: B009 - only templates have the field
+        return self.TOPIC.named(institution_id)
+
+    @property
+    def envelope(self) -> Envelope:
+        """The attributes it arrived with.
+
+        Raises:
+            ValueError: the event was made here and has not travelled yet.
+        """
+        if self._envelope is None:
+            raise ValueError(f"{self.TYPE} was not received, so it has no envelope")
+        return self._envelope
+
+    def data(self) -> bytes | None:
+        """Return the event's JSON, or None for a tombstone."""
+        return None if self.TOMBSTONE else self.model_dump_json().encode()
+
+    @classmethod
+    def received(cls, envelope: Envelope, data: bytes | None) -> Self:
+        """Return the event that this data spells.
+
+        Raises:
+            pydantic.ValidationError: the data breaks the contract.
+            ValueError: a tombstone carries data, or data is missing, or the subject differs
+                from the field it names.
+        """
+        if cls.TOMBSTONE is not (data is None):
+            raise ValueError("a null value is a deletion, and only a deletion has one")
+        if data is None:
+            event = cls.model_validate_strings({cls.SUBJECT: envelope.subject})
+        else:
+            event = cls.model_validate_json(data)
+        if event.subject != envelope.subject:
+            raise ValueError(f"subject must equal {cls.SUBJECT}")
+
+        event._envelope = envelope
+        return event
+
+    @classmethod
+    def dataschema(cls) -> str:
+        """The URN of the schema that this code writes."""
+        return f"urn:oncomentor:schema:{cls.TYPE}:{cls.REVISION}"
+
+
+class OpenEnum(StrEnum):
+    """Words of which a newer writer may know more: what we do not know reads as `unknown`.
+
+    Every subclass has an UNKNOWN member. A reader's schema allows any text and lists the known
+    words as `x-known-values`; a writer's schema is closed.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> "OpenEnum | None":
+        return cls("unknown") if isinstance(value, str) and value != "unknown" else None
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        words = [member.value for member in cls]
+        if handler.mode == "serialization":
+            return {"type": "string", "enum": words}
+        return {"type": "string", "x-known-values": words}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's signature
+        return handler(source)
+
+
+def _not_reserved(value: str) -> str:
+    if value in RESERVED_WORDS:
+        raise ValueError(f"'{value}' is a word of the network itself; choose another id")
+    return value
+
+
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("holds a NUL character, which PostgreSQL text cannot keep")
+    return value
+
+
+InstitutionId = Annotated[
+    str, Field(pattern=f"^{INSTITUTION_ID}$"), AfterValidator(_not_reserved)
+]
+OwnerId = Annotated[str, Field(pattern=f"^{INSTITUTION_ID}$")]
+"""An institution's id, or `consortium`."""
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,59}$")]
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./+-]{0,59}$")]
+"""A term of a vocabulary; which terms exist is the vocabulary's business, not the schema's."""
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_no_nul)]
+Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
+Zone = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{1,59}$")]
+"""An IANA time zone name, such as `Europe/Lisbon`."""
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,128}$")]
+"""An opaque hash (base64url); the hub compares it and cannot invert it."""
+Sealed = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){4}$", max_length=65536)]
+"""A JWE in compact form (RFC 7516, section 7.1)."""
+Base64Url = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=65536)]
+Instant = AwareDatetime
+Minutes = Annotated[int, Field(ge=0, le=100_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PersonId = UUID
+MatchId = UUID
+SessionId = UUID
+DeliveryId = UUID
+

@@ -1,0 +1,55 @@
+"""Every event of the network, by wire type."""
+
+from oncomentor_contracts import (
+    institution,
+    matching,
+    notification,
+    profile,
+    programme,
+    receipt,
+    scheduling,
+)
+from oncomentor_contracts.event import Event
+
+EVENTS: tuple[type[Event], ...] = (
+    institution.InstitutionSubmitted,
+    programme.ProgrammeSubmitted,
+    profile.PersonSubmitted,
+    profile.PersonWithdrawn,
+    matching.ResponseGiven,
+    receipt.ReceiptAccepted,
+    receipt.ReceiptRejected,
+    institution.InstitutionChanged,
+    institution.InstitutionDeleted,
+    programme.ProgrammeChanged,
+    programme.ProgrammeDeleted,
+    profile.ProfileChanged,
+    profile.ProfileDeleted,
+    profile.SurvivorChanged,
+    profile.SurvivorDeleted,
+    profile.ContactChanged,
+    profile.ContactDeleted,
+    profile.KeyChanged,
+    profile.KeyDeleted,
+    matching.MatchProposed,
+    matching.MatchCleared,
+    matching.MatchOffered,
+    matching.MatchAccepted,
+    matching.MatchActivated,
+    matching.MatchDeclined,
+    matching.MatchExpired,
+    matching.MatchNotAvailable,
+    matching.MatchSuperseded,
+    matching.MatchWithdrawn,
+    scheduling.AvailabilityChanged,
+    scheduling.AvailabilityDeleted,
+    scheduling.SessionBooked,
+    scheduling.SessionUnbookable,
+    scheduling.LinkIssued,
+    notification.DeliveryIntended,
+    notification.DeliverySent,
+    notification.DeliveryFailed,
+    notification.MatchUpdated,
+)
+
+BY_TYPE: dict[str, type[Event]] = {event.TYPE: event for event in EVENTS}

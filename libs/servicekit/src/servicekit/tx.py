@@ -1,0 +1,125 @@
+"""One PostgreSQL transaction and what a handler may do in it."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from oncomentor_contracts.event import Event
+from servicekit import outbox
+from servicekit.errors import TransientError
+from servicekit.outbox import Cause
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+
+TRANSIENT_DRIVER_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+)
+"""What PostgreSQL or the way to it may recover from by itself."""
+
+
+@dataclass(slots=True)
+class Tx:
+    """The open transaction a handler works in: its connection, its instant, its cause.
+
+    Handlers read `now` instead of a clock, write state through `conn` (in `store.py` alone),
+    set timers, and return the events to say. They cannot commit or publish.
+    """
+
+    conn: "Connection"
+    now: datetime
+    source: str = "/services/test"
+    cause: Cause = Cause()
+    said: int = 0
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+    async def say(self, events: Sequence[Event], cause: Cause | None = None) -> None:
+        """Append events to the outbox (the kernel does this with what a handler returns)."""
+        await outbox.append(self, events, self.cause if cause is None else cause)
+
+    async def schedule(
+        self, kind: str, key: str, due_at: datetime, payload: Mapping[str, Any] | None = None
+    ) -> None:
+        """Set or move the timer (kind, key); a job or effect of that kind takes it when due.
+
+        A timer that is being worked on while it is set again fires again.
+        """
+        await self.conn.execute(
+            """
+            INSERT INTO kit.timers AS t (kind, key, due_at, payload, traceparent, correlationid,
+                                         causationid)
+            VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7)
+            ON CONFLICT (kind, key) DO UPDATE
+               SET due_at = excluded.due_at, payload = excluded.payload, attempts = 0,
+                   version = t.version + 1, last_error = NULL,
+                   traceparent = excluded.traceparent, correlationid = excluded.correlationid,
+                   causationid = excluded.causationid
+            """,
+            kind,
+            key,
+            due_at,
+            json.dumps(payload or {}),
+            self.cause.traceparent,
+            self.cause.correlationid,
+            self.cause.causationid,
+        )
+
+    async def cancel(self, kind: str, key: str) -> None:
+        """Take the timer (kind, key) away; nothing happens where there is none."""
+        await self.conn.execute("DELETE FROM kit.timers WHERE kind = $1 AND key = $2", kind, key)
+
+
+class Database:
+    """One role's connections to the service's database, and transactions on them."""
+
+    def __init__(self, pool: "Pool", *, source: str, committed: Callable[[], None]) -> None:
+        """Take the pool of one role; `committed` is called after each commit that said events."""
+        self.pool = pool
+        self._source = source
+        self._committed = committed
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, cause: Cause | None = None, institution_id: str | None = None
+    ) -> AsyncIterator[Tx]:
+        """Open a transaction that commits when the block ends and rolls back when it raises.
+
+        `institution_id` binds row-level security to one center for this transaction alone.
+
+        Raises:
+            TransientError: PostgreSQL is away or asked to try again; the outcome of the commit
+                itself may be unknown, so only repeat work that is fenced or keyed.
+        """
+        try:
+            async with self.pool.acquire() as conn:
+                async with conn.transaction():
+                    if institution_id is not None:
+                        await conn.execute(
+                            "SELECT set_config('app.institution', $1, true)", institution_id
+                        )
+                    tx = Tx(conn, datetime.now(UTC), self._source, cause or Cause())
+                    yield tx
+        except TRANSIENT_DRIVER_ERRORS as error:
+            raise TransientError(f"PostgreSQL: {type(error).__name__}: {error}") from error
+
+        if tx.said:
+            self._committed()
+        for callback in tx.after_commit:
+            callback()

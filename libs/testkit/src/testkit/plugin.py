@@ -1,0 +1,62 @@
+"""Fixtures that every service's tests share (`pytest_plugins = ["testkit.plugin"]` at the root).
+
+A service's `tests/conftest.py` defines the session fixture `migrations`: its folder of SQL.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from servicekit.tx import Database, Tx
+from testkit.postgres import Templates, templates
+
+if TYPE_CHECKING:
+    from servicekit.tx import Pool
+
+__all__ = ["NOW", "api_database", "database", "database_name", "templates", "tx"]
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""The instant of `tx`: a Monday morning."""
+
+
+@pytest.fixture
+async def database_name(templates: Templates, migrations: Path) -> AsyncIterator[str]:
+    """A fresh database of the service, dropped afterwards."""
+    name = await templates.copy(migrations)
+    yield name
+    await templates.drop(name)
+
+
+@pytest.fixture
+async def tx(templates: Templates, database_name: str) -> AsyncIterator[Tx]:
+    """A worker's transaction at NOW, rolled back afterwards."""
+    conn = await asyncpg.connect(templates.dsn(database_name))
+    transaction = conn.transaction()
+    await transaction.start()
+    yield Tx(conn, NOW)
+    await transaction.rollback()
+    await conn.close()
+
+
+@pytest.fixture
+async def database(templates: Templates, database_name: str) -> AsyncIterator[Database]:
+    """The worker role's connections, for tests that commit or race."""
+    async for made in _database(templates.dsn(database_name)):
+        yield made
+
+
+@pytest.fixture
+async def api_database(templates: Templates, database_name: str) -> AsyncIterator[Database]:
+    """The HTTP edge's connections: row-level security applies."""
+    async for made in _database(templates.dsn(database_name, "test_api")):
+        yield made
+
+
+async def _database(dsn: str) -> AsyncIterator[Database]:
+    pool: Pool = await asyncpg.create_pool(dsn, min_size=0, max_size=30)
+    yield Database(pool, source="/services/test", committed=lambda: None)
+    await pool.close()
