@@ -84,7 +84,7 @@ def inputs() -> str:
     """Return what calls for an update when it changes: locks, declarations, and this code."""
     read = [ROOT / name for name in LOCKS]
     read += [ROOT / folder / "pyproject.toml" for folder in packages()]
-    read += sorted(Path(__file__).parent.glob("*.py"))
+    read += [Path(__file__), Path(registry.__file__)]
     return digest(part for path in read for part in (str(path), path.read_text()))
 
 

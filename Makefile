@@ -1,0 +1,68 @@
+# `make` alone prints the targets. Everything runs from .venv, which `setup` makes and keeps.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test check fmt bench faults schemas lock wheels clean
+MAKEFLAGS += --no-print-directory
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+BIN := .venv/bin
+MIGRATIONS = $(wildcard services/*/src/*/migrations/*.sql libs/servicekit/src/servicekit/migrations/*.sql)
+
+help: ## show these lines
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: ## make .venv from the locks (every other target does it by itself)
+	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+		if command -v $$python >/dev/null; then exec $$python requirements/bootstrap.py; fi; \
+	done; \
+	echo 'set-up: Python 3.11 or newer is needed and none is on PATH: install one (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python) and run this again.' >&2; \
+	exit 1
+
+demo: setup ## start the whole network and show one match through it
+	@$(BIN)/oncomentor demo
+
+up: setup ## start Kafka, PostgreSQL, identity, mail and the services, and leave them running
+	@$(BIN)/oncomentor dev up
+
+down: setup ## stop what `make up` started
+	@$(BIN)/oncomentor dev down
+
+status: setup ## say what runs, where, and how it is
+	@$(BIN)/oncomentor dev status
+
+test: setup ## run every test, on a real Kafka and a real PostgreSQL
+	@$(BIN)/python -m pytest
+
+check: setup ## lint, types, import rules, SQL, generated files: what needs no stack
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python contracts/tools/generate.py --check
+	@$(if $(MIGRATIONS),$(BIN)/squawk $(MIGRATIONS))
+
+fmt: setup ## format, and repair what ruff can repair
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: setup ## measure what docs promise (tests/perf)
+	@if [ -d tests/perf ]; then $(BIN)/python -m pytest tests/perf --override-ini python_files='bench_*.py'; \
+	else echo 'no benchmarks yet: they are to live in tests/perf'; fi
+
+faults: setup ## kill, cut and restore things under load (tests/failures)
+	@if [ -d tests/failures ]; then $(BIN)/python -m pytest tests/failures; \
+	else echo 'no fault suite yet: it is to live in tests/failures'; fi
+
+schemas: setup ## regenerate schemas, samples and tables from the contracts
+	@$(BIN)/python contracts/tools/generate.py
+
+lock: setup ## resolve the newest versions into requirements/*.lock
+	@$(BIN)/python requirements/lock.py
+	@$(MAKE) setup
+
+wheels: setup ## build each service alone and start it in a clean environment (build/wheels)
+	@$(BIN)/python requirements/wheels.py
+
+clean: ## remove what was made here: .venv, caches, build (.oncomentor holds data: `make down`, then yours)
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
