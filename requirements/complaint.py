@@ -50,12 +50,11 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message is a sentence for the person at the keyboard."""
 
 
-def no_venv(version: tuple[int, ...]) -> str:
+def no_venv(minor: int) -> str:
     """Return what to do where Python comes without its `venv` and `ensurepip`."""
-    python = f"python3.{version[1]}"
     return (
-        f"this Python cannot make virtual environments (its venv or ensurepip is missing): "
-        f"install it (Debian, Ubuntu: apt-get install {python}-venv) and run this again."
+        "this Python cannot make virtual environments (its venv or ensurepip is missing): "
+        f"install it (Debian, Ubuntu: apt-get install python3.{minor}-venv) and run this again."
     )
 
 

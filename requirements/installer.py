@@ -144,7 +144,7 @@ def set_up() -> None:
 def make_environment() -> None:
     """Make an empty `.venv`, in place of whatever stands there."""
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        raise complaint.SetUpError(complaint.no_venv(sys.version_info))
+        raise complaint.SetUpError(complaint.no_venv(sys.version_info.minor))
 
     say(f"(1/4) making .venv with Python {sys.version.split()[0]}")
     if VENV.is_symlink() or VENV.is_file():

@@ -66,7 +66,7 @@ def environments(python: Path) -> Environments:
 
 def pip_settings(python: Path) -> dict[str, str]:
     """Return pip's settings about sources, from its files and its variables, the latter first."""
-    command = [str(python), "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    command = [str(python), "-I", "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for section, name, value in re.findall(r"^([^.\s]+)\.([a-z-]+)=(.*)$", listed, re.MULTILINE):
