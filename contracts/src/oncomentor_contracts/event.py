@@ -1,6 +1,5 @@
 """What every event of the network has in common, and the field types they share."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
@@ -88,7 +87,7 @@ class Event(Body):
         if event.subject != envelope.subject:
             raise ValueError(f"subject must equal {cls.SUBJECT}")
 
-        event._envelope = envelope
+        event._envelope = envelope  # noqa: SLF001 - its own class sets it, once
         return event
 
     @classmethod
@@ -118,7 +117,7 @@ class OpenEnum(StrEnum):
         return {"type": "string", "x-known-values": words}
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's signature
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return handler(source)
 
 
@@ -134,9 +133,7 @@ def _no_nul(value: str) -> str:
     return value
 
 
-InstitutionId = Annotated[
-    str, Field(pattern=f"^{INSTITUTION_ID}$"), AfterValidator(_not_reserved)
-]
+InstitutionId = Annotated[str, Field(pattern=f"^{INSTITUTION_ID}$"), AfterValidator(_not_reserved)]
 OwnerId = Annotated[str, Field(pattern=f"^{INSTITUTION_ID}$")]
 """An institution's id, or `consortium`."""
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,59}$")]
@@ -158,4 +155,3 @@ PersonId = UUID
 MatchId = UUID
 SessionId = UUID
 DeliveryId = UUID
-

@@ -5,7 +5,10 @@ import hmac
 import os
 import unicodedata
 from datetime import datetime
+from typing import Final
 from uuid import UUID
+
+_KEY_BYTES: Final = 32  # as long as the digest: RFC 2104, section 3
 
 
 def uuid7(now: datetime) -> UUID:
@@ -38,8 +41,8 @@ def pseudonym(center_key: bytes, institution_id: str, local_id: str) -> UUID:
     Raises:
         ValueError: the key is shorter than 32 bytes or the local id is empty.
     """
-    if len(center_key) < 32:
-        raise ValueError("the center's key must be at least 32 bytes long")
+    if len(center_key) < _KEY_BYTES:
+        raise ValueError(f"the center's key must be at least {_KEY_BYTES} bytes long")
     normal = unicodedata.normalize("NFKC", local_id).strip()
     if not normal:
         raise ValueError("the local id is empty")

@@ -8,8 +8,8 @@ from oncomentor_contracts import topics
 from oncomentor_contracts.event import (
     Body,
     Event,
-    InstitutionId,
     Instant,
+    InstitutionId,
     Line,
     MatchId,
     OpenEnum,

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from oncomentor_contracts import topics
-from oncomentor_contracts.event import Body, Event, InstitutionId, Instant, Line, OpenEnum
+from oncomentor_contracts.event import Body, Event, Instant, InstitutionId, Line, OpenEnum
 
 
 class Outcome(OpenEnum):

@@ -83,9 +83,7 @@ PROFILE_SURVIVOR = _topic("profile.survivor", _S, "profile", "profile matching")
 PROFILE_CONTACT = _topic("profile.contact", _S, "profile", "profile notification")
 PROFILE_KEY = _topic("profile.key", _S, "profile", "profile matching notification")
 MATCHING_MATCH = _topic("matching.match", _F, "matching", "scheduling notification downstream")
-SCHEDULING_AVAILABILITY = _topic(
-    "scheduling.availability", _S, "scheduling", "scheduling matching"
-)
+SCHEDULING_AVAILABILITY = _topic("scheduling.availability", _S, "scheduling", "scheduling matching")
 SCHEDULING_SESSION = _topic("scheduling.session", _F, "scheduling", "notification downstream")
 SCHEDULING_LINK = _topic("scheduling.link", _F, "scheduling", "notification")
 NOTIFICATION_DELIVERY = _topic(
