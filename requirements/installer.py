@@ -152,7 +152,10 @@ def make_environment() -> None:
     elif VENV.is_dir():
         shutil.rmtree(VENV)
     VENV.mkdir()
-    run([base_interpreter(), "-I", "-m", "venv", str(VENV)], registry.bare_environment())
+    bare = registry.bare_environment()
+    run([base_interpreter(), "-I", "-m", "venv", "--without-pip", str(VENV)], bare)
+    # venv itself would call this too, and keep what it says of a full disk to itself
+    run([str(PYTHON), "-I", "-m", "ensurepip", "--default-pip"], bare)
 
 
 def base_interpreter() -> str:
