@@ -1,0 +1,234 @@
+"""Apache Kafka as one combined node: its configuration, its first format, its command."""
+
+import base64
+import shutil
+import socket
+import struct
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+
+from devstack import jars, java, paths
+from devstack.errors import DevstackError
+from devstack.files import make_folder, write_whole
+from devstack.kafka_admin import KafkaAdmin
+from devstack.part import PROBE_SECONDS, Progress
+from devstack.paths import Home
+from devstack.process import Command
+from devstack.secret_store import SecretStore
+from devstack.state import LOOPBACK, State
+from devstack.topic_list import MAX_MESSAGE_BYTES
+
+ADMIN = "admin"
+BROKER = "broker"
+SECRET_GROUP = "kafka"  # noqa: S105 - a folder's name
+_FORMAT_SECONDS = 60
+
+_LOGGING = """\
+status=error
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{ISO8601} %-5p %c{1} %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.out.ref=out
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=info
+"""
+
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
+_PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPart:
+    """A real broker and controller in one process, on loopback, authentication and rights on.
+
+    Users log in with SCRAM-SHA-512. What no rule allows is denied.
+    """
+
+    home: Home
+    state: State
+    secrets: SecretStore
+    cache: Path
+    name: str = "kafka"
+    title: str = "Kafka"
+    ports: tuple[str, ...] = ("kafka", "kafka-controller")
+    stop_steps: tuple[tuple[Signals, float], ...] = ((SIGTERM, 20.0), (SIGKILL, 5.0))
+    start_seconds: float = 60.0
+
+    @property
+    def folder(self) -> Path:
+        """Everything the broker has on disk."""
+        return self.home.folder("kafka")
+
+    @property
+    def bootstrap(self) -> str:
+        """Host and port for clients."""
+        return f"{LOOPBACK}:{self.state.port('kafka')}"
+
+    def admin(self) -> KafkaAdmin:
+        """Return a connection as the superuser; the broker must run."""
+        return KafkaAdmin(self.bootstrap, ADMIN, self.password(ADMIN))
+
+    def password(self, user: str) -> str:
+        """Return a Kafka user's password."""
+        return self.secrets.password(SECRET_GROUP, user).read_text()
+
+    def prepare(self, progress: Progress) -> None:
+        """Fetch the jars and format the storage, unless that is done."""
+        make_folder(self.folder)
+        class_path = jars.fetch_jars(self.cache, progress)
+        # Native libraries are unpacked here at each start; a killed broker leaves its copies.
+        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        make_folder(self.folder / "tmp")
+        write_whole(self.folder / "log4j2.properties", _LOGGING)
+        write_whole(self.folder / "server.properties", self._properties(self.folder / "data"))
+        if not (self.folder / "data" / "meta.properties").exists():
+            progress("formatting Kafka's storage")
+            self._format(class_path)
+
+    def command(self) -> Command:
+        """Return the broker's command line, which holds no secret."""
+        class_path = [self.cache / "jars" / jar.file_name for jar in jars.locked_jars()]
+        flags = ("-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError")
+        argv = (*self._java(class_path, flags), "kafka.Kafka", "server.properties")
+        return Command(argv, paths.inherited_environment(), self.folder)
+
+    def is_ready(self) -> bool:
+        """Return whether the broker answers a request for its API versions.
+
+        A connection alone would not do: the system accepts it for a process that hangs.
+
+        Source: Kafka protocol guide, ApiVersions v0: the one request allowed before logging in.
+        """
+        client_id = b"devstack"
+        request = struct.pack(">hhih", 18, 0, 1, len(client_id)) + client_id
+        address = (LOOPBACK, self.state.port("kafka"))
+        try:
+            with socket.create_connection(address, timeout=PROBE_SECONDS) as connection:
+                connection.sendall(struct.pack(">i", len(request)) + request)
+                return len(connection.recv(8)) > 0
+        except OSError:
+            return False
+
+    def settle(self, progress: Progress) -> None:
+        """Leave topics, users and rights to `provision`, which knows the institutions."""
+
+    def _format(self, class_path: tuple[Path, ...]) -> None:
+        """Make the storage beside its place and move it there whole: no half is ever started."""
+        draft = self.folder / "data.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        settings = self.folder / "format.properties"
+        write_whole(settings, self._properties(draft))
+        arguments = self.folder / "format.arguments"
+        users = [
+            line
+            for user in (BROKER, ADMIN)
+            for line in (
+                "--add-scram",
+                f"SCRAM-SHA-512=[name={user},password={self.password(user)}]",
+            )
+        ]
+        lines = ["format", "--cluster-id", _cluster_id(), "--config", str(settings), *users]
+        write_whole(arguments, "\n".join(lines))
+        flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1")
+        argv = (*self._java(class_path, flags), "kafka.tools.StorageTool", f"@{arguments}")
+        try:
+            self._run(argv)
+        finally:
+            arguments.unlink(missing_ok=True)
+            settings.unlink(missing_ok=True)
+        draft.rename(self.folder / "data")
+
+    def _run(self, argv: tuple[str, ...]) -> None:
+        """Run the formatter; its standard output shows what passwords become, so it is dropped."""
+        done = subprocess.run(
+            argv,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=dict(paths.inherited_environment()),
+            cwd=self.folder,
+            text=True,
+            timeout=_FORMAT_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            told = [line for line in done.stderr.splitlines() if not line.startswith("\t")]
+            raise DevstackError(
+                f"Kafka's storage could not be formatted in {self.folder} "
+                f"({told[-1][:200] if told else 'no reason given'}): see to that, then run this again"
+            )
+
+    def _java(
+        self, class_path: tuple[Path, ...] | list[Path], flags: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        return (
+            str(java.find_java(paths.java_home())),
+            *flags,
+            "-XX:+UseSerialGC",
+            "-XX:-UsePerfData",
+            "-Djava.awt.headless=true",
+            f"-Djava.io.tmpdir={self.folder / 'tmp'}",
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+            "-cp",
+            ":".join(map(str, class_path)),
+        )
+
+    def _properties(self, data: Path) -> str:
+        client, controller = self.state.port("kafka"), self.state.port("kafka-controller")
+        password = self.password(BROKER)
+        settings = {
+            **_SETTINGS,
+            "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
+            "listeners": f"CLIENT://{LOOPBACK}:{client},CONTROLLER://{LOOPBACK}:{controller}",
+            "advertised.listeners": f"CLIENT://{LOOPBACK}:{client}",
+            "listener.name.client.scram-sha-512.sasl.jaas.config": (
+                f'{_SCRAM} required username="{BROKER}" password="{password}";'
+            ),
+            # SCRAM users live in the metadata that the controller keeps, so reaching the
+            # controller itself needs a user that is known without it.
+            "listener.name.controller.plain.sasl.jaas.config": (
+                f'{_PLAIN} required username="{BROKER}" password="{password}" '
+                f'user_{BROKER}="{password}";'
+            ),
+            "log.dirs": str(data),
+        }
+        return "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
+
+
+_SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "CLIENT",
+    "listener.security.protocol.map": "CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+    "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    "sasl.mechanism.controller.protocol": "PLAIN",
+    "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "false",
+    "super.users": f"User:{ADMIN};User:{BROKER}",
+    "auto.create.topics.enable": "false",
+    "delete.topic.enable": "true",
+    "group.initial.rebalance.delay.ms": "0",
+    "message.max.bytes": str(MAX_MESSAGE_BYTES),
+    # Internal topics of one small node: fewer partitions are faster to open and to close.
+    "offsets.topic.num.partitions": "4",
+    "offsets.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "log.index.size.max.bytes": str(1024 * 1024),
+}
+
+
+def _cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -1,0 +1,239 @@
+"""Topics, users and rights of a running broker, brought to what they should be."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets to say what it exports
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialUpsertion,
+)
+
+from devstack.errors import DevstackError
+from devstack.topic_list import Topic, group_prefix
+
+REQUEST_SECONDS = 20.0
+_READY_SECONDS = 30.0
+_SCRAM_ITERATIONS = 4096
+
+
+class Right(NamedTuple):
+    """One thing one user may do: READ or WRITE on a topic, or READ in its consumer groups."""
+
+    user: str
+    resource: ResourceType
+    name: str
+    pattern: ResourcePatternType
+    operation: AclOperation
+
+
+def rights_for(topics: Iterable[Topic]) -> frozenset[Right]:
+    """Return exactly the rights that the topics name, and their readers' own consumer groups.
+
+    WRITE brings what an idempotent producer needs, READ and WRITE bring DESCRIBE (Kafka, "Authorization
+    and ACLs"); so nothing else is given.
+    """
+    literal, topic_type = ResourcePatternType.LITERAL, ResourceType.TOPIC
+    rights: set[Right] = set()
+    for topic in topics:
+        rights |= {
+            Right(user, topic_type, topic.name, literal, AclOperation.WRITE)
+            for user in topic.writers
+        }
+        rights |= {
+            Right(user, topic_type, topic.name, literal, AclOperation.READ)
+            for user in topic.readers
+        }
+    readers = {right.user for right in rights if right.operation == AclOperation.READ}
+    return frozenset(rights) | {
+        Right(
+            user,
+            ResourceType.GROUP,
+            group_prefix(user),
+            ResourcePatternType.PREFIXED,
+            AclOperation.READ,
+        )
+        for user in readers
+    }
+
+
+@dataclass
+class KafkaAdmin:
+    """The broker's superuser. Every method is idempotent and leaves alone what is right already."""
+
+    bootstrap: str
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self._refused = False
+        self._client = AdminClient(
+            {
+                **client_config(self.bootstrap, self.user, self.password),
+                "socket.timeout.ms": 10_000,
+                "reconnect.backoff.max.ms": 250,
+            },
+            error_cb=self._note,
+        )
+
+    def wait_ready(self) -> None:
+        """Wait until the broker has joined its own cluster and takes the superuser's password.
+
+        Raises:
+            DevstackError: the password is refused, or it takes too long.
+        """
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            try:
+                if self._client.list_topics(timeout=2.0).brokers:
+                    return
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise DevstackError(
+                        f"Kafka at {self.bootstrap} does not answer: {error}"
+                    ) from error
+            self._client.poll(0)  # errors of the connection are told only here
+            if self._refused:
+                raise DevstackError(
+                    "Kafka refuses the stored password, so its data and the secrets do not belong "
+                    "together: put the folder back as it was, or reset the stack"
+                )
+            time.sleep(0.05)
+
+    def ensure_topics(self, topics: Iterable[Topic]) -> int:
+        """Make the topics that are not there and set the configuration of those that are.
+
+        The number of partitions of a topic that exists is never changed: its keys would move, and
+        with them their order. Returns how many were made.
+        """
+        wanted = {topic.name: topic for topic in topics}
+        there = set(self._client.list_topics(timeout=REQUEST_SECONDS).topics)
+        missing = [topic for name, topic in wanted.items() if name not in there]
+        if missing:
+            new = [
+                NewTopic(topic.name, topic.partitions, topic.replication, config=topic.config)
+                for topic in missing
+            ]
+            for name, job in self._client.create_topics(
+                new, request_timeout=REQUEST_SECONDS
+            ).items():
+                try:
+                    job.result()
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise DevstackError(
+                            f"Kafka did not make the topic {name}: {error}"
+                        ) from error
+        self._ensure_configs(topic for name, topic in wanted.items() if name in there)
+        return len(missing)
+
+    def ensure_users(self, passwords: Mapping[str, str]) -> None:
+        """Give these users these passwords."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS)
+        changes: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(user, info, password.encode())
+            for user, password in passwords.items()
+        ]
+        if not changes:
+            return
+        for job in self._client.alter_user_scram_credentials(changes).values():
+            job.result()
+
+    def ensure_rights(self, rights: frozenset[Right]) -> None:
+        """Allow exactly these rights: what is missing is added, what is there besides is removed."""
+        anything = AclBindingFilter(
+            ResourceType.ANY,
+            None,  # type: ignore[arg-type] # None means any, says its own documentation
+            ResourcePatternType.ANY,
+            None,  # type: ignore[arg-type] # the same
+            None,  # type: ignore[arg-type] # the same
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        there = set(self._client.describe_acls(anything, request_timeout=REQUEST_SECONDS).result())
+        wanted = {_binding(right) for right in rights}
+        if missing := list(wanted - there):
+            for job in self._client.create_acls(missing, request_timeout=REQUEST_SECONDS).values():
+                job.result()
+        if excess := [_exactly(binding) for binding in there - wanted]:
+            for deleted in self._client.delete_acls(
+                excess, request_timeout=REQUEST_SECONDS
+            ).values():
+                deleted.result()
+
+    def _ensure_configs(self, topics: Iterable[Topic]) -> None:
+        by_resource = {ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in topics}
+        if not by_resource:
+            return
+        asked = self._client.describe_configs(list(by_resource), request_timeout=REQUEST_SECONDS)
+        changes = []
+        for resource, job in asked.items():
+            there = {name: entry.value for name, entry in job.result().items()}
+            wanted = by_resource[resource].config
+            entries = [
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                for name, value in wanted.items()
+                if there.get(name) != value
+            ]
+            if entries:
+                changes.append(
+                    ConfigResource(ResourceType.TOPIC, resource.name, incremental_configs=entries)
+                )
+        if changes:
+            for changed in self._client.incremental_alter_configs(changes).values():
+                changed.result()
+
+    def _note(self, error: KafkaError) -> None:
+        self._refused = self._refused or error.code() == KafkaError._AUTHENTICATION  # noqa: SLF001 - its public name
+
+
+def client_config(bootstrap: str, user: str, password: str) -> dict[str, str | int | float | bool]:
+    """Return what any librdkafka client needs to log in."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": user,
+        "sasl.password": password,
+        # librdkafka writes to standard error by itself, also when a retry mends it.
+        "log_level": 0,
+    }
+
+
+def _binding(right: Right) -> AclBinding:
+    return AclBinding(
+        right.resource,
+        right.name,
+        right.pattern,
+        f"User:{right.user}",
+        "*",
+        right.operation,
+        AclPermissionType.ALLOW,
+    )
+
+
+def _exactly(binding: AclBinding) -> AclBindingFilter:
+    return AclBindingFilter(
+        binding.restype,
+        binding.name,
+        binding.resource_pattern_type,
+        binding.principal,
+        binding.host,
+        binding.operation,
+        binding.permission_type,
+    )

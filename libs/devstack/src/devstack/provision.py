@@ -1,0 +1,118 @@
+"""Gives users their place: topics, passwords and rights in Kafka, clients, credentials files."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.credentials import CredentialFiles, Credentials, Table
+from devstack.files import make_folder
+from devstack.idp import AUDIENCE, Clients
+from devstack.kafka import ADMIN, KafkaPart
+from devstack.kafka_admin import KafkaAdmin, rights_for
+from devstack.registry import registered_institutions
+from devstack.secret_store import SecretStore
+from devstack.service import SERVICE_NAMES
+from devstack.state import LOOPBACK, State
+from devstack.topic_list import DOWNSTREAM, group_prefix, institution_user, read_topics, topics_for
+
+OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioner:
+    """Brings Kafka, the identity provider's clients and the credentials to what they should be.
+
+    Everything here is idempotent. The caller holds the stack's lock.
+    """
+
+    state: State
+    secrets: SecretStore
+    kafka: KafkaPart
+    topics_file: Path
+    clients: Clients
+    files: CredentialFiles
+
+    def settle_kafka(self) -> None:
+        """Make topics, users and rights of services and of every institution there is.
+
+        Those are the ones provisioned here before, and those that the registry names.
+        """
+        admin = self.kafka.admin()
+        admin.wait_ready()
+        topics = read_topics(self.topics_file)
+        admin.ensure_topics(topics_for(topics, ()))
+        password = self.kafka.password(ADMIN)
+        self.state.add_institutions(registered_institutions(self.kafka.bootstrap, ADMIN, password))
+        self.extend_kafka(admin, self.state.institutions())
+
+    def extend_kafka(self, admin: KafkaAdmin, institution_ids: Iterable[str]) -> None:
+        """Make what these institutions and the services need, and no right besides."""
+        topics = list(topics_for(read_topics(self.topics_file), institution_ids))
+        admin.ensure_topics(topics)
+        users = [*SERVICE_NAMES, DOWNSTREAM, *map(institution_user, institution_ids)]
+        self._ensure_users(admin, users)
+        admin.ensure_rights(rights_for(topics))
+
+    def write_clients(self) -> None:
+        """Make the identity provider's clients, the operator's and every institution's."""
+        make_folder(self.clients.path.parent)
+        self.clients.put(OPERATOR, self._client_secret(OPERATOR), {"roles": ["operator"]})
+        for institution_id in self.state.institutions():
+            user = institution_user(institution_id)
+            claims = {"institution": institution_id, "roles": ["institution"]}
+            self.clients.put(user, self._client_secret(user), claims)
+
+    def write_credentials(self) -> None:
+        """Write every credentials file with the addresses of now."""
+        self.files.write(OPERATOR, {"http": self._http(), "oidc": self._oidc(OPERATOR)})
+        self.files.write(DOWNSTREAM, {"kafka": self._kafka(DOWNSTREAM), "http": self._http()})
+        for institution_id in self.state.institutions():
+            self._write_institution(institution_id)
+
+    def _write_institution(self, institution_id: str) -> Credentials:
+        user = institution_user(institution_id)
+        tables = {"kafka": self._kafka(user), "http": self._http(), "oidc": self._oidc(user)}
+        return self.files.write(institution_id, tables, institution_id=institution_id)
+
+    def _ensure_users(self, admin: KafkaAdmin, users: Iterable[str]) -> None:
+        """Give passwords to the users for whom this storage has another one, or none yet."""
+        storage = (self.kafka.folder / "data" / "meta.properties").read_text()
+        passwords = {user: self.kafka.password(user) for user in users}
+        wanted = {
+            user: hashlib.sha256(f"{storage}\0{user}\0{password}".encode()).hexdigest()
+            for user, password in passwords.items()
+        }
+        changed = [
+            user for user in passwords if self.state.done(f"kafka user {user}") != wanted[user]
+        ]
+        admin.ensure_users({user: passwords[user] for user in changed})
+        for user in changed:
+            self.state.mark_done(f"kafka user {user}", wanted[user])
+
+    def _kafka(self, user: str) -> Table:
+        return {
+            "bootstrap": self.kafka.bootstrap,
+            "security": "SASL_PLAINTEXT",
+            "mechanism": "SCRAM-SHA-512",
+            "username": user,
+            "password": self.kafka.password(user),
+            "group_prefix": group_prefix(user),
+        }
+
+    def _http(self) -> Table:
+        addresses = {name: f"http://{LOOPBACK}:{self.state.port(name)}" for name in SERVICE_NAMES}
+        return {**addresses, "intake_key": f"{addresses['profile']}/v1/keys/intake"}
+
+    def _oidc(self, client_id: str) -> Table:
+        issuer = f"http://{LOOPBACK}:{self.state.port('idp')}"
+        return {
+            "issuer": issuer,
+            "token_endpoint": f"{issuer}/token",
+            "audience": AUDIENCE,
+            "client_id": client_id,
+            "client_secret": self._client_secret(client_id),
+        }
+
+    def _client_secret(self, client_id: str) -> str:
+        return self.secrets.password("oidc", client_id).read_text()

@@ -1,0 +1,186 @@
+"""Starts, asks and ends parts; knows what runs from files, never from memory."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+
+from devstack import process
+from devstack.errors import DevstackError
+from devstack.files import last_line, make_folder, rotate, write_whole
+from devstack.part import Part, PartState, PartStatus, Progress
+from devstack.paths import Home
+from devstack.process import Command, Mark
+from devstack.state import LOOPBACK, State, is_free
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is written down about a part that was started."""
+
+    pid: int
+    born: str
+    fingerprint: str
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.pid, self.born)
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Runs parts under one home. Its caller holds the stack's lock for all but `status`."""
+
+    home: Home
+    state: State
+
+    def start(self, part: Part, progress: Progress) -> bool:
+        """Have the part run with its present settings and be ready; return whether it was started.
+
+        One that runs already is left alone, unless its command or settings have changed since:
+        then it is ended and started anew. One that hangs is not ended: it is waited for.
+
+        Raises:
+            DevstackError: it ended by itself, or is not ready in time; its log says more.
+        """
+        running = self._running(part)
+        if running is not None and self._is_current(part, running):
+            self._wait_ready(part, running.mark)
+            return False
+        if running is not None:
+            progress(f"{part.title} has new settings")
+            self.stop(part)
+        begun = time.monotonic()
+        part.prepare(progress)
+        self._wait_ready(part, self._launch(part, progress))
+        progress(f"{part.title} is up ({time.monotonic() - begun:.1f} s)")
+        return True
+
+    def stop(self, part: Part) -> None:
+        """End the part, if it is the process we started; wait until it is gone."""
+        record = self._running(part)
+        if record is not None:
+            process.end(record.mark, part.stop_steps)
+            if process.is_alive(record.mark):
+                raise DevstackError(
+                    f"{part.title} (process {record.pid}) does not end even when killed: see what "
+                    "the system says about that process, then run this again"
+                )
+        self._record_file(part).unlink(missing_ok=True)
+
+    def send(self, part: Part, number: Signals) -> None:
+        """Send a signal to the part's process.
+
+        Raises:
+            DevstackError: it does not run.
+        """
+        record = self._running(part)
+        if record is None or not process.send(record.mark, number):
+            raise DevstackError(f"{part.title} does not run: start it first")
+
+    def wait_gone(self, part: Part, seconds: float) -> bool:
+        """Wait until the part's process is gone; return whether it is."""
+        record = self._running(part)
+        return record is None or process.wait_gone(record.mark, seconds)
+
+    def status(self, part: Part) -> PartStatus:
+        """Return how the part is now. Changes nothing, so it needs no lock."""
+        record = self._running(part)
+        state: PartState = "down"
+        if record is not None:
+            state = "up" if part.is_ready() else "not ready"
+        return PartStatus(
+            name=part.name,
+            state=state,
+            address=f"{LOOPBACK}:{self.state.port(part.ports[0])}",
+            pid=record.pid if record else None,
+            memory_mb=process.resident_mb(record.mark) if record else 0.0,
+            age_seconds=max(0.0, time.time() - process.started_at(record.mark)) if record else 0.0,
+            log=self.home.log(part.name),
+        )
+
+    def _launch(self, part: Part, progress: Progress) -> Mark:
+        for name in part.ports:
+            if not is_free(self.state.port(name)):
+                taken = self.state.port(name)
+                progress(
+                    f"port {taken} is taken by somebody else, {part.title} moves to "
+                    f"{self.state.change_port(name)}"
+                )
+        part.prepare(progress)
+        log = self.home.log(part.name)
+        make_folder(log.parent)
+        rotate(log)
+        command = part.command()
+        marked = {**command.environment, process.MARK: self._token(part)}
+        started = process.spawn(dataclasses.replace(command, environment=marked), log)
+        self._write(part, _Record(started.pid, started.born, _fingerprint(command)))
+        return started
+
+    def _wait_ready(self, part: Part, mark: Mark) -> None:
+        deadline = time.monotonic() + part.start_seconds
+        log = self.home.log(part.name)
+        while not part.is_ready():
+            if not process.is_alive(mark):
+                raise DevstackError(
+                    f"{part.title} ended while starting: {last_line(log)} (see {log})"
+                )
+            if time.monotonic() > deadline:
+                raise DevstackError(
+                    f"{part.title} runs but is not ready after {part.start_seconds:.0f} s: "
+                    f"{last_line(log)} (see {log})"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _running(self, part: Part) -> _Record | None:
+        """Return the record of the part if its very process lives, written down or not."""
+        path = self._record_file(part)
+        if path.exists():
+            record = _Record(**json.loads(path.read_text()))
+            return record if process.is_alive(record.mark) else None
+        # Whoever started it may have been killed before it could write it down.
+        found = process.find(self._token(part))
+        return _Record(found.pid, found.born, "unknown") if found else None
+
+    def _is_current(self, part: Part, record: _Record) -> bool:
+        return record.fingerprint == _fingerprint(part.command())
+
+    def _write(self, part: Part, record: _Record) -> None:
+        make_folder(self._record_file(part).parent)
+        write_whole(self._record_file(part), json.dumps(dataclasses.asdict(record)))
+
+    def _record_file(self, part: Part) -> Path:
+        return self.home.folder("run") / f"{part.name}.json"
+
+    def _token(self, part: Part) -> str:
+        return f"{self.home.root.resolve()}#{part.name}"
+
+
+def _fingerprint(command: Command) -> str:
+    """Return what changes when a running part would have to be started anew.
+
+    What it inherits counts only where it is its own setting: another terminal is no reason.
+    """
+    own = {
+        name: value for name, value in command.environment.items() if name.startswith("ONCOMENTOR_")
+    }
+    return hashlib.sha256(json.dumps([command.argv, own], sort_keys=True).encode()).hexdigest()
+
+
+def at_once(jobs: Iterable[Callable[[], object]]) -> None:
+    """Run the jobs side by side, wait for all, then raise the first failure if there is one."""
+    todo = list(jobs)
+    if not todo:
+        return
+    with ThreadPoolExecutor(len(todo)) as pool:
+        running = [pool.submit(job) for job in todo]
+        failures = [error for job in running if (error := job.exception()) is not None]
+    if failures:
+        raise failures[0]
