@@ -66,9 +66,7 @@ async def apply(conn: "Connection", migrations: Sequence[Migration]) -> list[str
             )
             """
         )
-        await conn.execute(
-            "GRANT SELECT ON public.migrations TO oncomentor_worker, oncomentor_api"
-        )
+        await conn.execute("GRANT SELECT ON public.migrations TO oncomentor_worker, oncomentor_api")
         missing = await pending(conn, migrations)
         for migration in missing:
             async with conn.transaction():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oncomentor_contracts.envelope import Envelope
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
+from servicekit import trace
 
 if TYPE_CHECKING:
     from servicekit.tx import Tx
@@ -31,17 +32,22 @@ class Cause:
         )
 
 
-async def append(tx: "Tx", events: Sequence[Event], cause: Cause) -> None:
+NO_CAUSE = Cause()
+"""Of what nothing led to: the first event of a chain."""
+Said = tuple[Event, Cause]
+
+
+async def append(tx: "Tx", said: Sequence[Said]) -> None:
     """Write events to the outbox in order, each with the next sequence of its subject.
 
     The sequence rows are taken in sorted order, so that transactions that share subjects wait
     for each other instead of deadlocking; call it after the aggregate's row is locked.
     """
-    if not events:
+    if not said:
         return
 
-    sequences = await _next_sequences(tx, events)
-    rows = [_row(tx, event, cause, sequences) for event in events]
+    sequences = await _next_sequences(tx, [event for event, _ in said])
+    rows = [_row(tx, event, cause, sequences) for event, cause in said]
     await tx.conn.executemany(
         """
         INSERT INTO kit.outbox
@@ -53,9 +59,7 @@ async def append(tx: "Tx", events: Sequence[Event], cause: Cause) -> None:
     tx.said += len(rows)
 
 
-async def _next_sequences(
-    tx: "Tx", events: Sequence[Event]
-) -> dict[tuple[str, str], list[int]]:
+async def _next_sequences(tx: "Tx", events: Sequence[Event]) -> dict[tuple[str, str], list[int]]:
     """Take as many sequences per (topic, subject) as events need; last first, to be popped."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for event in events:
@@ -88,7 +92,7 @@ def _row(
         time=tx.now,
         sequence=sequences[event.topic_name, event.subject].pop(),
         dataschema=event.dataschema(),
-        traceparent=cause.traceparent,
+        traceparent=trace.child(cause.traceparent),
         correlationid=cause.correlationid or str(event_id),
         causationid=cause.causationid,
     )

@@ -12,7 +12,7 @@ import asyncpg
 from oncomentor_contracts.event import Event
 from servicekit import outbox
 from servicekit.errors import TransientError
-from servicekit.outbox import Cause
+from servicekit.outbox import NO_CAUSE, Cause
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -46,13 +46,14 @@ class Tx:
     conn: "Connection"
     now: datetime
     source: str = "/services/test"
-    cause: Cause = Cause()
+    cause: Cause = NO_CAUSE
     said: int = 0
+    timers_set: int = 0
     after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     async def say(self, events: Sequence[Event], cause: Cause | None = None) -> None:
         """Append events to the outbox (the kernel does this with what a handler returns)."""
-        await outbox.append(self, events, self.cause if cause is None else cause)
+        await outbox.append(self, [(event, cause or self.cause) for event in events])
 
     async def schedule(
         self, kind: str, key: str, due_at: datetime, payload: Mapping[str, Any] | None = None
@@ -68,7 +69,7 @@ class Tx:
             VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7)
             ON CONFLICT (kind, key) DO UPDATE
                SET due_at = excluded.due_at, payload = excluded.payload, attempts = 0,
-                   version = t.version + 1, last_error = NULL,
+                   version = t.version + 1, last_error = NULL, claimed_until = NULL,
                    traceparent = excluded.traceparent, correlationid = excluded.correlationid,
                    causationid = excluded.causationid
             """,
@@ -80,6 +81,7 @@ class Tx:
             self.cause.correlationid,
             self.cause.causationid,
         )
+        self.timers_set += 1
 
     async def cancel(self, kind: str, key: str) -> None:
         """Take the timer (kind, key) away; nothing happens where there is none."""
@@ -90,7 +92,7 @@ class Database:
     """One role's connections to the service's database, and transactions on them."""
 
     def __init__(self, pool: "Pool", *, source: str, committed: Callable[[], None]) -> None:
-        """Take the pool of one role; `committed` is called after each commit that said events."""
+        """Take the pool of one role; `committed` hears of commits that said or set something."""
         self.pool = pool
         self._source = source
         self._committed = committed
@@ -108,18 +110,17 @@ class Database:
                 itself may be unknown, so only repeat work that is fenced or keyed.
         """
         try:
-            async with self.pool.acquire() as conn:
-                async with conn.transaction():
-                    if institution_id is not None:
-                        await conn.execute(
-                            "SELECT set_config('app.institution', $1, true)", institution_id
-                        )
-                    tx = Tx(conn, datetime.now(UTC), self._source, cause or Cause())
-                    yield tx
+            async with self.pool.acquire() as conn, conn.transaction():
+                if institution_id is not None:
+                    await conn.execute(
+                        "SELECT set_config('app.institution', $1, true)", institution_id
+                    )
+                tx = Tx(conn, datetime.now(UTC), self._source, cause or NO_CAUSE)
+                yield tx
         except TRANSIENT_DRIVER_ERRORS as error:
             raise TransientError(f"PostgreSQL: {type(error).__name__}: {error}") from error
 
-        if tx.said:
+        if tx.said or tx.timers_set:
             self._committed()
         for callback in tx.after_commit:
             callback()

