@@ -37,7 +37,7 @@ check: setup ## lint, types, import rules, SQL, generated files: what needs no s
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python contracts/tools/generate.py --check
 	@$(if $(MIGRATIONS),$(BIN)/squawk $(MIGRATIONS))
 
@@ -56,8 +56,8 @@ faults: setup ## kill, cut and restore things under load (tests/failures)
 schemas: setup ## regenerate schemas, samples and tables from the contracts
 	@$(BIN)/python contracts/tools/generate.py
 
-lock: setup ## resolve the newest versions into requirements/*.lock
-	@$(BIN)/python requirements/lock.py
+lock: setup ## lock what the packages declare (UPGRADE=1: everything to its newest version)
+	@$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)
 	@$(MAKE) setup
 
 wheels: setup ## build each service alone and start it in a clean environment (build/wheels)

@@ -1,10 +1,14 @@
-"""Regenerate the three locks from what the packages declare: newest versions that fit together.
+"""Regenerate the three locks from what the packages declare: versions that fit together.
+
+What is locked stays as it is where it can, so that a new dependency moves nothing else; with
+`--upgrade` everything moves to the newest versions.
 
 Everything is resolved once (dev.lock); the other two take their versions from there, so a
 package has one version in the whole repository. The locks hold names, versions and hashes and
 no address: the registry is whatever pip is configured with.
 """
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +19,7 @@ import registry
 
 _FLAGS = (
     "--universal", "--python-version", "3.11", "--fork-strategy", "fewest", "--generate-hashes",
-    "--only-binary", ":all:", "--no-header", "--no-annotate", "--upgrade", "--quiet", "--no-config",
+    "--only-binary", ":all:", "--no-header", "--no-annotate", "--quiet", "--no-config",
 )  # fmt: skip
 
 
@@ -23,14 +27,15 @@ def main() -> int:
     """Write dev.lock, runtime.lock and build.lock, and return a process's exit status."""
     everything = [folder / "pyproject.toml" for folder in installer.packages()]
     runtime = [path for path in everything if path.parent.name != "testkit"]
-    for lock, sources in (
-        ("dev", [*everything, Path("requirements/dev.in")]),
-        ("runtime", runtime),
-        ("build", [Path("requirements/build.in")]),
-    ):
-        if status := compile_lock(lock, sources):
-            return status
-        sys.stderr.write(f"lock: requirements/{lock}.lock\n")
+    with installer.alone():
+        for lock, sources in (
+            ("dev", [*everything, Path("requirements/dev.in")]),
+            ("runtime", runtime),
+            ("build", [Path("requirements/build.in")]),
+        ):
+            if status := compile_lock(lock, sources):
+                return status
+            sys.stderr.write(f"lock: requirements/{lock}.lock\n")
     return 0
 
 
@@ -38,22 +43,15 @@ def compile_lock(lock: str, sources: Sequence[Path]) -> int:
     """Resolve the sources into one lock, which stays as it was if that fails."""
     target = installer.ROOT / "requirements" / f"{lock}.lock"
     fresh = target.with_suffix(".fresh")
+    upgrade = [flag for flag in sys.argv[1:] if flag == "--upgrade"]
+    if target.is_file():
+        shutil.copy(target, fresh)  # what uv finds there it prefers
     constraints = [] if lock == "dev" else ["--constraints", "requirements/dev.lock"]
     ours = [part for name in installer.package_names() for part in ("--no-emit-package", name)]
-    uv = str(installer.VENV / "bin" / "uv")
+    command = [str(installer.VENV / "bin" / "uv"), "pip", "compile", *_FLAGS, *upgrade, *ours]
     try:
         status = subprocess.run(
-            [
-                uv,
-                "pip",
-                "compile",
-                *_FLAGS,
-                *constraints,
-                *ours,
-                *map(str, sources),
-                "-o",
-                str(fresh),
-            ],
+            [*command, *constraints, *map(str, sources), "-o", str(fresh)],
             cwd=installer.ROOT,
             env=registry.environments(installer.PYTHON).uv,
             stdout=subprocess.DEVNULL,
