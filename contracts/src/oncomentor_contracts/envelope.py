@@ -15,7 +15,7 @@ CONTENT_TYPE: Final = "application/json"
 STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
 SPEC_VERSION: Final = "1.0"
 _REQUIRED: Final = ("specversion", "id", "source", "type", "subject", "time")
-_SOURCE: Final = re.compile(r"^/(institutions|services)/([a-z0-9][a-z0-9-]{2,39})$")
+_SOURCE: Final = re.compile(r"/(institutions|services)/[a-z0-9][a-z0-9-]{2,39}")
 _MAX_TEXT: Final = 512  # characters; ids and sources are far shorter, a megabyte of id is abuse
 
 Header = tuple[str, bytes | None]
@@ -91,21 +91,24 @@ class Envelope:
 def from_headers(headers: Iterable[Header]) -> Envelope:
     """Return the envelope of a Kafka record in binary mode.
 
+    Headers that are neither `ce_*` nor `content-type` belong to others (tracing, relays) and
+    are passed over, whatever they hold.
+
     Raises:
-        EnvelopeError: a header has a null or non-UTF-8 value, an attribute is missing, doubled
+        EnvelopeError: such a header has a null or non-UTF-8 value, an attribute is missing, doubled
             or malformed, or the content type is not JSON. Quarantine the record.
     """
     texts: dict[str, str] = {}
     for name, value in headers:
-        text = _text(name, value)
-        if name.removeprefix("ce_") in texts:
+        if name != "content-type" and not name.startswith("ce_"):
+            continue
+        if name in texts:
             raise EnvelopeError(name, "stands twice")
-        texts[name.removeprefix("ce_")] = text
-    content_type = texts.pop("content-type", CONTENT_TYPE)
-    if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+        texts[name] = _text(name, value)
+    if not _is_json(texts.pop("content-type", CONTENT_TYPE)):
         raise EnvelopeError("content-type", f"must be {CONTENT_TYPE} (CloudEvents binary mode)")
 
-    return from_attributes(texts)
+    return from_attributes({name.removeprefix("ce_"): text for name, text in texts.items()})
 
 
 def from_structured(document: bytes) -> tuple[Envelope, bytes | None]:
@@ -121,6 +124,8 @@ def from_structured(document: bytes) -> tuple[Envelope, bytes | None]:
     if not isinstance(body, dict):
         raise EnvelopeError("body", "must be one JSON object in UTF-8")
     data = body.pop("data", None)
+    if "data_base64" in body or not _is_json(str(body.get("datacontenttype", CONTENT_TYPE))):
+        raise EnvelopeError("data", "must be JSON, written as `data`")
     if wrong := next((k for k, v in body.items() if not isinstance(v, str | int)), None):
         raise EnvelopeError(wrong, "must be text")
 
@@ -138,11 +143,10 @@ def from_attributes(texts: Mapping[str, str]) -> Envelope:
         if not texts.get(name):
             raise EnvelopeError(name, "is missing")
     for name, text in texts.items():
-        if len(text) > _MAX_TEXT:
-            raise EnvelopeError(name, f"is longer than {_MAX_TEXT} characters")
+        _check_text(name, text)
     if texts["specversion"] != SPEC_VERSION:
         raise EnvelopeError("specversion", f"must be {SPEC_VERSION}")
-    if not _SOURCE.match(texts["source"]):
+    if not _SOURCE.fullmatch(texts["source"]):
         raise EnvelopeError("source", "must be /institutions/<id> or /services/<name>")
 
     return Envelope(
@@ -163,12 +167,21 @@ def _text(name: str, value: bytes | None) -> str:
     if value is None:
         raise EnvelopeError(name, "has a null value")
     try:
-        text = value.decode()
+        return value.decode()
     except UnicodeDecodeError as error:
         raise EnvelopeError(name, "is not UTF-8") from error
-    if "\x00" in text:
-        raise EnvelopeError(name, "holds a NUL, which PostgreSQL text cannot keep")
-    return text
+
+
+def _check_text(name: str, text: str) -> None:
+    if len(text) > _MAX_TEXT:
+        raise EnvelopeError(name, f"is longer than {_MAX_TEXT} characters")
+    # JSON can escape both: a NUL, and half of a surrogate pair.
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise EnvelopeError(name, "holds a character that PostgreSQL text cannot keep")
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == CONTENT_TYPE
 
 
 def _uuid(text: str) -> UUID:
@@ -181,11 +194,11 @@ def _uuid(text: str) -> UUID:
 def _instant(text: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError as error:
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise EnvelopeError("time", "must be an RFC 3339 instant") from error
-    if instant.tzinfo is None:
-        raise EnvelopeError("time", "must carry a UTC offset")
-    return instant.astimezone(UTC)
+    raise EnvelopeError("time", "must carry a UTC offset")
 
 
 def _sequence(text: str | None) -> int | None:

@@ -1,5 +1,7 @@
 """What every event of the network has in common, and the field types they share."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
@@ -14,7 +16,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     PrivateAttr,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from oncomentor_contracts.envelope import Envelope
 from oncomentor_contracts.topics import INSTITUTION_ID, RESERVED_WORDS, Topic
@@ -123,32 +125,89 @@ class OpenEnum(StrEnum):
 
 def _not_reserved(value: str) -> str:
     if value in RESERVED_WORDS:
-        raise ValueError(f"'{value}' is a word of the network itself; choose another id")
+        raise PydanticCustomError("reserved_word", "is a word of the network itself")
     return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError(
+            "instant_out_of_range", "lies before year 1 or after year 9999 in UTC"
+        ) from error
 
 
 def _no_nul(value: str) -> str:
     if "\x00" in value:
-        raise ValueError("holds a NUL character, which PostgreSQL text cannot keep")
+        raise PydanticCustomError(
+            "nul_character", "holds a NUL character, which PostgreSQL text cannot keep"
+        )
     return value
 
 
-InstitutionId = Annotated[str, Field(pattern=f"^{INSTITUTION_ID}$"), AfterValidator(_not_reserved)]
-OwnerId = Annotated[str, Field(pattern=f"^{INSTITUTION_ID}$")]
+@dataclass(frozen=True, slots=True)
+class In:
+    """Marks text that must be a term of a vocabulary (`oncomentor_contracts.vocabulary`).
+
+    The schema holds the form alone and names the vocabulary as `x-vocabulary`: a term that is
+    added later must not make older readers refuse the event. `validation` holds the terms.
+    """
+
+    vocabulary: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "x-vocabulary": self.vocabulary}
+
+
+InstitutionId = Annotated[
+    str,
+    Field(pattern=f"^{INSTITUTION_ID}$", examples=["north-cancer-center"]),
+    AfterValidator(_not_reserved),
+]
+OwnerId = Annotated[
+    str, Field(pattern=f"^{INSTITUTION_ID}$", examples=["consortium", "north-cancer-center"])
+]
 """An institution's id, or `consortium`."""
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,59}$")]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,59}$", examples=["early-career"])]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./+-]{0,59}$")]
-"""A term of a vocabulary; which terms exist is the vocabulary's business, not the schema's."""
+"""A term of a vocabulary, which `In` names."""
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["PT"]), In("country")]
+"""ISO 3166-1 alpha-2."""
+Language = Annotated[
+    str,
+    Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, examples=["pt", "pt-BR"]),
+    In("language"),
+]
+"""BCP 47, such as `pt` or `pt-BR`; 35 characters are what RFC 5646, section 4.4.1 allows for."""
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_no_nul)]
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
-Zone = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{1,59}$")]
+Zone = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{1,59}$", examples=["Europe/Lisbon"]),
+    In("zone"),
+]
 """An IANA time zone name, such as `Europe/Lisbon`."""
-Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,128}$")]
+Token = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]{16,128}$", examples=["b3BhcXVlLWhhc2gtb2YtYS1sYWI"])
+]
 """An opaque hash (base64url); the hub compares it and cannot invert it."""
-Sealed = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){4}$", max_length=65536)]
+Sealed = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){4}$",
+        max_length=65536,
+        examples=["eyJhbGciOiJFQ0RILUVTIn0..aXYtMTI.c2VhbGVk.dGFn"],
+    ),
+]
 """A JWE in compact form (RFC 7516, section 7.1)."""
-Base64Url = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=65536)]
-Instant = AwareDatetime
+Base64Url = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=65536, examples=["c2VhbGVk"])
+]
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment, in UTC whatever offset it was written with."""
 Minutes = Annotated[int, Field(ge=0, le=100_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PersonId = UUID

@@ -5,7 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from oncomentor_contracts import topics
-from oncomentor_contracts.event import Body, Event, InstitutionId, Line, OpenEnum, Zone
+from oncomentor_contracts.event import Body, Country, Event, InstitutionId, Line, OpenEnum, Zone
+
+RorId = Annotated[str, Field(pattern=r"^0[a-z0-9]{6}[0-9]{2}$", examples=["0abcdef12"])]
+"""Research Organization Registry id, without the address in front."""
 
 
 class CrossInstitution(OpenEnum):
@@ -41,7 +44,7 @@ class InstitutionPolicy(Body):
     partners_allowed: tuple[InstitutionId, ...] | None = None
     """Only these partners, or None for all."""
     partners_refused: tuple[InstitutionId, ...] = ()
-    jurisdictions_allowed: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] | None = None
+    jurisdictions_allowed: tuple[Country, ...] | None = None
     clearance: Clearance = Clearance.MANUAL
     clearance_window_hours: Annotated[int, Field(ge=1, le=24 * 60)] = 72
     survivor_lane: bool = False
@@ -53,11 +56,9 @@ class Institution(Body):
 
     institution_id: InstitutionId
     name: Line
-    ror_id: Annotated[str, Field(pattern=r"^0[a-z0-9]{6}[0-9]{2}$")] | None = None
-    """Research Organization Registry id, without the address in front."""
+    ror_id: RorId | None = None
     time_zone: Zone
-    jurisdiction: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-    """ISO 3166-1 alpha-2."""
+    jurisdiction: Country
     policy: InstitutionPolicy = InstitutionPolicy()
     state: InstitutionState = InstitutionState.ACTIVE
 

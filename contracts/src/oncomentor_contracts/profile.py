@@ -1,31 +1,64 @@
-"""People: the coded profile, and the sealed blocks that are kept apart from it."""
+"""People: the coded profile, and the commands that carry it.
+
+The blocks that are kept apart from it live in `block` and can be had from here as well.
+"""
 
 from datetime import date, time
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from oncomentor_contracts import topics
+from oncomentor_contracts.block import ContactBlock as ContactBlock
+from oncomentor_contracts.block import ContactChanged as ContactChanged
+from oncomentor_contracts.block import ContactDeleted as ContactDeleted
+from oncomentor_contracts.block import EncryptedBlock as EncryptedBlock
+from oncomentor_contracts.block import KeyChanged as KeyChanged
+from oncomentor_contracts.block import KeyDeleted as KeyDeleted
+from oncomentor_contracts.block import ReadinessState as ReadinessState
+from oncomentor_contracts.block import SealedKey as SealedKey
+from oncomentor_contracts.block import SurvivorBlock as SurvivorBlock
+from oncomentor_contracts.block import SurvivorChanged as SurvivorChanged
+from oncomentor_contracts.block import SurvivorDeleted as SurvivorDeleted
 from oncomentor_contracts.event import (
-    Base64Url,
     Body,
     Code,
     Event,
+    In,
     Instant,
     InstitutionId,
+    Language,
     Line,
     Minutes,
     OpenEnum,
     PersonId,
     Sealed,
     Slug,
-    Text,
     Token,
     Zone,
 )
 
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-"""BCP 47, such as `pt` or `pt-BR`."""
+
+def _without_offset(value: time) -> time:
+    if value.tzinfo is not None:
+        raise PydanticCustomError("offset", "must carry no UTC offset: the zone is the profile's")
+    return value
+
+
+Goal = Annotated[Code, In("goal")]
+LocalTime = Annotated[
+    time,
+    AfterValidator(_without_offset),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?$",
+            "examples": ["09:00:00"],
+        }
+    ),
+]
+"""A time on a wall clock. JSON Schema's `time` format would ask for an offset."""
 
 
 class PersonState(OpenEnum):
@@ -76,7 +109,7 @@ class Consent(Body):
 class TrainingRecord(Body):
     """A training a person completed."""
 
-    code: Code
+    code: Annotated[Code, In("training")]
     completed_on: date
     valid_until_on: date | None = None
 
@@ -86,8 +119,8 @@ class WeeklyHours(Body):
 
     weekday: Annotated[int, Field(ge=1, le=7)]
     """ISO 8601: Monday is 1."""
-    starts: time
-    ends: time
+    starts: LocalTime
+    ends: LocalTime
     """Later than `starts`; 00:00 means the end of the day."""
 
 
@@ -95,7 +128,7 @@ class MentorRole(Body):
     """A person offers to mentor in a programme."""
 
     programme_id: Slug
-    offers: tuple[Code, ...] = ()
+    offers: tuple[Goal, ...] = ()
     """Goals that they can help with."""
     capacity: Annotated[int, Field(ge=0, le=50)] | None = None
     """Mentees at one time; None takes the programme's."""
@@ -108,7 +141,7 @@ class MenteeRole(Body):
     """A person looks for a mentor in a programme."""
 
     programme_id: Slug
-    goals: tuple[Code, ...] = ()
+    goals: tuple[Goal, ...] = ()
     wanted_mentors: Annotated[int, Field(ge=1, le=5)] = 1
     urgency: Urgency = Urgency.WHENEVER
 
@@ -116,15 +149,15 @@ class MenteeRole(Body):
 class CodedProfile(Body):
     """What matching may know of a person: codes and opaque tokens, never a name."""
 
-    profession: Code
-    career_stage: Code | None = None
-    degrees: tuple[Code, ...] = ()
+    profession: Annotated[Code, In("profession")]
+    career_stage: Annotated[Code, In("career_stage")] | None = None
+    degrees: tuple[Annotated[Code, In("degree")], ...] = ()
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=20)]
     time_zone: Zone
     modalities: tuple[Modality, ...] = (Modality.VIRTUAL,)
-    communication_styles: tuple[Code, ...] = ()
-    topics: Annotated[tuple[Code, ...], Field(max_length=50)] = ()
-    methods: Annotated[tuple[Code, ...], Field(max_length=50)] = ()
+    communication_styles: tuple[Annotated[Code, In("communication_style")], ...] = ()
+    topics: Annotated[tuple[Annotated[Code, In("topic")], ...], Field(max_length=50)] = ()
+    methods: Annotated[tuple[Annotated[Code, In("method")], ...], Field(max_length=50)] = ()
     unit_key: Token | None = None
     lab_key: Token | None = None
     reporting_line_keys: tuple[Token, ...] = ()
@@ -190,133 +223,6 @@ class ProfileDeleted(Event):
 
     TYPE = "profile.deleted.v1"
     TOPIC = topics.PROFILE_PROFILE
-    SUBJECT = "person_id"
-    TOMBSTONE = True
-
-    person_id: PersonId
-
-
-class ReadinessState(OpenEnum):
-    """Where a survivor stands."""
-
-    READY = "ready"
-    PAUSED = "paused"
-    RECURRENCE = "recurrence"
-    BEREAVED = "bereaved"
-    UNKNOWN = "unknown"
-
-
-class SurvivorBlock(Body):
-    """Self-declared facts of a survivor; only ever inside an encrypted block."""
-
-    cancer_type: Code
-    """OncoTree code."""
-    treatments: tuple[Code, ...] = ()
-    age_band_at_diagnosis: Code | None = None
-    years_since_treatment: Annotated[float, Field(ge=0, le=90)] | None = None
-    family_situation: tuple[Code, ...] = ()
-    concerns: tuple[Code, ...] = ()
-    readiness: ReadinessState = ReadinessState.READY
-
-
-class ContactBlock(Body):
-    """How to reach a person, and their own words; only ever inside an encrypted block."""
-
-    display_name: Line
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
-    email_confirmed_at: Instant | None = None
-    """When the owner confirmed the address; nothing is sent to one that is not confirmed."""
-    phone: Line | None = None
-    pronouns: Line | None = None
-    locale: Language = "en"
-    own_words: Text | None = None
-
-
-class EncryptedBlock(Body):
-    """AES-256-GCM under a key of the person (`profile.key` carries it to those who may read).
-
-    The additional data is `oncomentor/<purpose>/<person_id>/<key_id>`, purpose `contact` or
-    `survivor`, so that a block cannot be put in another's place.
-    """
-
-    key_id: Token
-    nonce: Base64Url
-    ciphertext: Base64Url
-
-
-class SurvivorChanged(Event):
-    """A survivor's current block, readable by matching alone."""
-
-    TYPE = "survivor.changed.v1"
-    TOPIC = topics.PROFILE_SURVIVOR
-    SUBJECT = "person_id"
-
-    person_id: PersonId
-    institution_id: InstitutionId
-    block: EncryptedBlock
-
-
-class SurvivorDeleted(Event):
-    """A person has no survivor block any more."""
-
-    TYPE = "survivor.deleted.v1"
-    TOPIC = topics.PROFILE_SURVIVOR
-    SUBJECT = "person_id"
-    TOMBSTONE = True
-
-    person_id: PersonId
-
-
-class ContactChanged(Event):
-    """A person's current contact block, readable by notification alone."""
-
-    TYPE = "contact.changed.v1"
-    TOPIC = topics.PROFILE_CONTACT
-    SUBJECT = "person_id"
-
-    person_id: PersonId
-    institution_id: InstitutionId
-    block: EncryptedBlock
-
-
-class ContactDeleted(Event):
-    """A person's contact is gone."""
-
-    TYPE = "contact.deleted.v1"
-    TOPIC = topics.PROFILE_CONTACT
-    SUBJECT = "person_id"
-    TOMBSTONE = True
-
-    person_id: PersonId
-
-
-class SealedKey(Body):
-    """One reader's copy of one of a person's keys: a JWE to that reader's public key."""
-
-    reader: Slug
-    """The service that can open it."""
-    purpose: Slug
-    """`contact` or `survivor`."""
-    jwe: Sealed
-
-
-class KeyChanged(Event):
-    """A person's current keys, sealed to their readers; without them every block is noise."""
-
-    TYPE = "key.changed.v1"
-    TOPIC = topics.PROFILE_KEY
-    SUBJECT = "person_id"
-
-    person_id: PersonId
-    key_id: Token
-    keys: tuple[SealedKey, ...]
-
-
-class KeyDeleted(Event):
-    """A person's keys are destroyed."""
-
-    TYPE = "key.deleted.v1"
-    TOPIC = topics.PROFILE_KEY
     SUBJECT = "person_id"
     TOMBSTONE = True
 

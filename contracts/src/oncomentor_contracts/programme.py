@@ -9,6 +9,7 @@ from oncomentor_contracts.event import (
     Body,
     Code,
     Event,
+    In,
     InstitutionId,
     Line,
     Minutes,
@@ -81,7 +82,7 @@ class Programme(Body):
     """Seats of a mentor who did not say how many."""
     protected_minutes_month: Minutes = 0
     """Minutes a mentor must have left in a month; 0 asks for none."""
-    required_training: tuple[Code, ...] = ()
+    required_training: tuple[Annotated[Code, In("training")], ...] = ()
     """Training records that a mentor needs."""
     response_window_hours: Annotated[int, Field(ge=1, le=24 * 60)] = 72
     """How long a person has to answer an offer."""

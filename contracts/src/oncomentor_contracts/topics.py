@@ -59,7 +59,7 @@ class Topic:
 
     def institution_in(self, name: str) -> str | None:
         """Return the institution a broker topic belongs to; None where it is no template."""
-        match = re.match(self.pattern, name)
+        match = re.fullmatch(self.pattern, name)
         return match.group(1) if match and self.is_template else None
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -96,13 +97,12 @@ def suggest(name: str, code: str, n: int = 3) -> tuple[str, ...]:
     Raises:
         KeyError: there is no such vocabulary.
     """
-    wanted, spellings = _folded(code[:_LONGEST]), _spellings(name)
-    exact = [wanted] if wanted in spellings else []
-    typos = difflib.get_close_matches(wanted, spellings, n=n, cutoff=_TYPO)
-    within = sorted((s for s in spellings if len(wanted) > _SHORT and wanted in s), key=len)
-    alike = difflib.get_close_matches(wanted, spellings, n=n, cutoff=_CLOSE)
-    found = (code for s in (*exact, *typos, *within, *alike) for code in spellings[s])
-    return tuple(dict.fromkeys(found))[:n]
+    return _nearest(code, _spellings(name), n)
+
+
+def nearest(word: str, words: Iterable[str], n: int = 3) -> tuple[str, ...]:
+    """Return up to `n` of `words` that are nearest to `word`, nearest first, as `suggest` does."""
+    return _nearest(word, _by_spelling((each, each) for each in words), n)
 
 
 @lru_cache(maxsize=4096)
@@ -146,6 +146,16 @@ def is_country(code: str) -> bool:
     return code in known("country")
 
 
+def _nearest(word: str, spellings: Mapping[str, tuple[str, ...]], n: int) -> tuple[str, ...]:
+    wanted = _folded(word[:_LONGEST])
+    exact = [wanted] if wanted in spellings else []
+    typos = difflib.get_close_matches(wanted, spellings, n=n, cutoff=_TYPO)
+    within = sorted((s for s in spellings if len(wanted) > _SHORT and wanted in s), key=len)
+    alike = difflib.get_close_matches(wanted, spellings, n=n, cutoff=_CLOSE)
+    found = (code for s in (*exact, *typos, *within, *alike) for code in spellings[s])
+    return tuple(dict.fromkeys(found))[:n]
+
+
 def _rows(name: str) -> Iterable[Mapping[str, Any]]:
     if name == "zone":
         return [{"code": zone, "name": zone} for zone in sorted(zoneinfo.available_timezones())]
@@ -177,11 +187,14 @@ def _text(file_name: str) -> str:
 @cache
 def _spellings(name: str) -> Mapping[str, tuple[str, ...]]:
     """Return the codes that each folded spelling stands for: own codes first, then names."""
-    codes: dict[str, dict[str, None]] = defaultdict(dict)
     terms = known(name).values()
-    for spelled in (_codes(terms), _names(terms), _synonyms(terms)):
-        for spelling, code in spelled:
-            codes[_folded(spelling)][code] = None
+    return _by_spelling(chain(_codes(terms), _names(terms), _synonyms(terms)))
+
+
+def _by_spelling(spelled: Iterable[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+    codes: dict[str, dict[str, None]] = defaultdict(dict)
+    for spelling, code in spelled:
+        codes[_folded(spelling)][code] = None
     return {spelling: tuple(found) for spelling, found in codes.items()}
 
 
