@@ -1,0 +1,1 @@
+"""The hard rules: a pair that breaks one is never proposed."""
