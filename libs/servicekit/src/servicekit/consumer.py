@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -49,7 +50,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Take the subscriptions of fixed topics, or exactly one of a template."""
         self.group = group
         self.lanes: dict[TopicPartition, Lane] = {}
-        self.polled_at = time.monotonic()
+        self.ticked_at = time.monotonic()
         self.assigned = asyncio.Event()
         self._subscriptions = subscriptions
         self._settings = settings
@@ -139,9 +140,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 await asyncio.sleep(backoff.delay(attempt))
         raise AssertionError("unreachable: count() has no end")
 
-    async def _take(self, message: KafkaMessage) -> None:
-        self.polled_at = time.monotonic()
-        records: Sequence[Record] = message.raw_message
+    async def _take(self, records: Any) -> None:  # noqa: ANN401 - FastStream would validate a narrower type record by record
         by_partition: dict[TopicPartition, list[Record]] = defaultdict(list)
         for record in records:
             by_partition[TopicPartition(record.topic, record.partition)].append(record)
@@ -153,6 +152,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         while True:
             await asyncio.sleep(_COMMIT_EVERY_SECONDS)
             await self._commit_offsets()
+            polling = self._subscriber.tasks if self._subscriber else ()
+            if polling and not any(task.done() for task in polling):
+                self.ticked_at = time.monotonic()
 
     async def _commit_offsets(self) -> None:
         offsets = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class Running:
             consumer_only=True,
             metadata_max_age_ms=_METADATA_SECONDS * 1000,
             graceful_timeout=5.0,
-            logger=None,
+            logger=logging.getLogger("faststream"),
             apply_types=False,
         )
         self.consumers = [
@@ -137,8 +138,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run(service: "Service") -> None:
-    """Run the service until SIGTERM or SIGINT; its schema and topics have been checked."""
+async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
+    """Run the service until `stop` is set; its schema and topics have been checked.
+
+    Without `stop` it runs until SIGTERM or SIGINT.
+    """
     settings = service.settings
     async with contextlib.AsyncExitStack() as stack:
         worker_dsn = settings.dsn(
@@ -195,7 +199,7 @@ async def run(service: "Service") -> None:
                 lifespan="off",
             )
         )
-        await _serve(running, server)
+        await _serve(running, server, stop or _stop_signals())
 
 
 class _Heard:
@@ -208,12 +212,15 @@ class _Heard:
         self.listener()
 
 
-async def _serve(running: Running, server: uvicorn.Server) -> None:
-    """Run until SIGTERM or SIGINT, then stop in order: hear nothing new, finish, say the rest."""
+def _stop_signals() -> asyncio.Event:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _serve(running: Running, server: uvicorn.Server, stop: asyncio.Event) -> None:
+    """Run until `stop`, then stop in order: hear nothing new, finish, say the rest."""
     parts = {
         asyncio.create_task(server.serve(), name="http"),
         asyncio.create_task(running.timers.run(), name="timers"),

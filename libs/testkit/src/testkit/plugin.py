@@ -3,7 +3,7 @@
 A service's `tests/conftest.py` defines the session fixture `migrations`: its folder of SQL.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from devstack.stack import Stack
+
 from servicekit.tx import Database, Tx
 from testkit.postgres import Templates, templates
 
 if TYPE_CHECKING:
     from servicekit.tx import Pool
 
-__all__ = ["NOW", "api_database", "database", "database_name", "templates", "tx"]
+__all__ = ["NOW", "api_database", "database", "database_name", "stack", "templates", "tx"]
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """The instant of `tx`: a Monday morning."""
@@ -60,3 +62,12 @@ async def _database(dsn: str) -> AsyncIterator[Database]:
     pool: Pool = await asyncpg.create_pool(dsn, min_size=0, max_size=30)
     yield Database(pool, source="/services/test", committed=lambda: None)
     await pool.close()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A real Kafka, PostgreSQL, identity provider and mail catcher for the run; no services."""
+    made = Stack(home=tmp_path_factory.mktemp("stack"))
+    made.up(services=())
+    yield made
+    made.down()

@@ -1,0 +1,264 @@
+"""The kernel on a real broker and a real database: one service in this process, then its records."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from devstack.stack import Stack
+
+from oncomentor_contracts.envelope import Envelope, Header, from_headers
+from oncomentor_contracts.event import Event
+from oncomentor_contracts.identifiers import uuid7
+from oncomentor_contracts.matching import Answer, ResponseGiven
+from oncomentor_contracts.receipt import Outcome, Problem, ReceiptAccepted, ReceiptRejected
+from oncomentor_contracts.topics import INGRESS_RESPONSE
+from servicekit import kafka, migrate, running
+from servicekit.service import Service
+from servicekit.settings import Settings
+from servicekit.subscription import Refusal, Subscription, Timer
+from servicekit.tx import Tx
+from testkit.eventually import eventually
+
+CENTER = "harbor-test"
+INGRESS = f"ingress.{CENTER}.response"
+RECEIPTS = f"egress.{CENTER}.receipt"
+
+
+async def note_response(event: ResponseGiven, tx: Tx) -> Sequence[Event]:
+    await tx.conn.execute(
+        "INSERT INTO heard (topic, subject, word) VALUES ($1, $2, $3)",
+        INGRESS,
+        event.subject,
+        event.answer.value,
+    )
+    await tx.schedule("remind", event.subject, tx.now, {"word": event.answer.value})
+    return [_receipt(event, tx, Outcome.APPLIED)]
+
+
+async def answer_duplicate(event: ResponseGiven, tx: Tx) -> Sequence[Event]:
+    return [_receipt(event, tx, Outcome.DUPLICATE)]
+
+
+async def answer_refusal(refusal: Refusal, tx: Tx) -> Sequence[Event]:
+    problems = tuple(
+        Problem(field=name, rule=refusal.reason_class, message=rule, fix="mend it")
+        for name, rule in refusal.problems
+    )
+    where = f"{refusal.topic}/{refusal.partition}/{refusal.offset}"
+    return [
+        ReceiptRejected(
+            institution_id=CENTER,
+            receipt_for=refusal.event_id or where,
+            problems=problems,
+            at=tx.now,
+        )
+    ]
+
+
+async def remind(timer: Timer, tx: Tx) -> Sequence[Event]:
+    await tx.conn.execute(
+        "INSERT INTO heard (topic, subject, word) VALUES ('timer', $1, $2)",
+        timer.key,
+        timer.payload["word"],
+    )
+    return []
+
+
+def _receipt(event: ResponseGiven, tx: Tx, outcome: Outcome) -> ReceiptAccepted:
+    return ReceiptAccepted(
+        institution_id=CENTER,
+        receipt_for=str(event.envelope.id),
+        event_type=event.TYPE,
+        about=event.subject,
+        outcome=outcome,
+        at=tx.now,
+    )
+
+
+class Bench:
+    """A kernel service that can be started and stopped, and its surroundings."""
+
+    def __init__(self, stack: Stack, migrations: Path) -> None:
+        self.stack = stack
+        environment = stack.service_environment("matching", owner=True)
+        names = {k.removeprefix("ONCOMENTOR_").lower(): v for k, v in environment.items()}
+        self.settings = Settings.model_validate(names)
+        self.service = Service(
+            name="matching",
+            settings=self.settings,
+            subscriptions=[
+                Subscription(
+                    INGRESS_RESPONSE,
+                    {ResponseGiven: note_response},
+                    on_duplicate=answer_duplicate,
+                    on_refused=answer_refusal,
+                )
+            ],
+            jobs={"remind": remind},
+            migrations=migrations,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(running.run(self.service, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 20)
+
+    async def publish(self, *records: tuple[bytes, bytes | None, Sequence[Header]]) -> None:
+        credentials = self.stack.credentials(CENTER)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.settings.kafka_bootstrap,
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="SCRAM-SHA-512",
+            sasl_plain_username=credentials.kafka["username"],
+            sasl_plain_password=credentials.kafka["password"],
+            max_request_size=4_000_000,
+        )
+        async with producer:
+            for key, value, headers in records:
+                await producer.send_and_wait(INGRESS, value, key, partition=0, headers=headers)
+
+    async def receipts(self) -> list[tuple[Envelope, bytes]]:
+        arguments = kafka.client_arguments(self.settings) | {
+            "sasl_plain_username": self.stack.credentials(CENTER).kafka["username"],
+            "sasl_plain_password": self.stack.credentials(CENTER).kafka["password"],
+        }
+        consumer = AIOKafkaConsumer(RECEIPTS, auto_offset_reset="earliest", **arguments)
+        async with consumer:
+            ends = await consumer.end_offsets(consumer.assignment())
+            found: list[tuple[Envelope, bytes]] = []
+            while len(found) < sum(ends.values()):
+                batches = await consumer.getmany(timeout_ms=200)
+                for records in batches.values():
+                    found += [(from_headers(r.headers), r.value) for r in records]
+            return found
+
+    async def rows(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        conn = await asyncpg.connect(self.stack.superuser_dsn("matching"))
+        try:
+            return await conn.fetch(sql, *arguments)
+        finally:
+            await conn.close()
+
+
+@pytest.fixture(scope="module")
+def bench(stack: Stack, migrations: Path) -> Bench:
+    made = Bench(stack, migrations)
+    stack.provision([CENTER])
+    asyncio.run(_migrate(made))
+    return made
+
+
+async def _migrate(bench: Bench) -> None:
+    owner = bench.settings.database_owner_user
+    password_file = bench.settings.database_owner_password_file
+    assert owner is not None
+    assert password_file is not None
+    conn = await asyncpg.connect(bench.settings.dsn(owner, password_file))
+    await migrate.apply(conn, migrate.read(bench.service.migrations))
+    await conn.close()
+
+
+def a_response(
+    answer: str = "clear", *, source: str = CENTER, match_id: UUID | None = None
+) -> tuple[bytes, bytes, list[Header]]:
+    event = ResponseGiven(institution_id=CENTER, match_id=match_id or uuid4(), answer=Answer(answer))
+    envelope = Envelope(
+        id=uuid7(datetime.now(UTC)),
+        source=f"/institutions/{source}",
+        type=event.TYPE,
+        subject=event.subject,
+        time=datetime.now(UTC),
+    )
+    data = event.data()
+    assert data is not None
+    return event.subject.encode(), data, list(envelope.headers())
+
+
+def without(headers: list[Header], name: str) -> list[Header]:
+    return [header for header in headers if header[0] != name]
+
+
+async def test_each_record_is_applied_once_or_quarantined_and_stops_nobody(bench: Bench) -> None:
+    first, last = a_response(), a_response("veto")
+    key, value, headers = a_response()
+    malformed: dict[str, tuple[bytes, bytes | None, Sequence[Header]]] = {
+        "bad_data": (key, b'{"broken', headers),
+        "null header": (key, value, [*without(headers, "ce_time"), ("ce_time", None)]),
+        "not utf-8": (key, value, [*without(headers, "ce_type"), ("ce_type", b"\xff\xfe")]),
+        "missing": (key, value, without(headers, "ce_source")),
+        "unknown_type": (key, value, [*without(headers, "ce_type"), ("ce_type", b"x.y.v1")]),
+        "too_large": (key, b"x" * 2_000_000, headers),
+        "foreign_source": a_response(source="ridge-test"),
+        "no headers": (key, value, []),
+        "tombstone": (key, None, headers),
+    }
+
+    async with bench.running():
+        await bench.publish(first, *malformed.values(), last, first)
+
+        async def all_answered() -> bool:
+            return len(await bench.receipts()) == len(malformed) + 3
+
+        await eventually(all_answered, within=30)
+
+    heard = await bench.rows("SELECT subject, word FROM heard WHERE topic = $1 ORDER BY nth", INGRESS)
+    assert [(row["subject"].encode(), row["word"]) for row in heard] == [
+        (first[0], "clear"),
+        (last[0], "veto"),
+    ]
+    kept = await bench.rows("SELECT * FROM kit.quarantine ORDER BY record_offset")
+    assert [row["record_value"] for row in kept] == [value for _, value, _ in malformed.values()]
+    assert [row["reason_class"] for row in kept] == [
+        "bad_data", "bad_envelope", "bad_envelope", "bad_envelope", "unknown_type", "too_large",
+        "foreign_source", "bad_envelope", "bad_data",
+    ]  # fmt: skip
+    assert kept[1]["header_values"][-1] is None
+    assert kept[2]["header_values"][-1] == b"\xff\xfe"
+
+
+async def test_a_restarted_service_goes_on_where_it_was(bench: Bench) -> None:
+    before = a_response()
+    after = a_response("veto")
+
+    for response in (before, after):
+        async with bench.running():
+            await bench.publish(response)
+
+            async def applied(subject: str = response[0].decode()) -> bool:
+                rows = await bench.rows("SELECT 1 FROM heard WHERE subject = $1", subject)
+                return len(rows) == 2  # the handler's row and the job's
+
+            await eventually(applied)
+
+    for response in (before, after):
+        rows = await bench.rows("SELECT 1 FROM heard WHERE subject = $1", response[0].decode())
+        assert len(rows) == 2
+
+
+async def test_what_is_said_follows_from_what_was_heard(bench: Bench) -> None:
+    response = a_response()
+    event_id = from_headers(response[2]).id
+
+    async with bench.running():
+        await bench.publish(response)
+
+        async def answered() -> list[Envelope]:
+            found = [envelope for envelope, _ in await bench.receipts()]
+            return [envelope for envelope in found if envelope.subject == str(event_id)]
+
+        receipts = await eventually(answered)
+
+    assert [receipt.causationid for receipt in receipts] == [str(event_id)]
+    assert [receipt.correlationid for receipt in receipts] == [str(event_id)]
+    assert [receipt.sequence for receipt in receipts] == [1]
