@@ -1,0 +1,1 @@
+"""The rules of calendars: pure, over whole seconds since 1970 in UTC."""
