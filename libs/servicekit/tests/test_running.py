@@ -1,23 +1,24 @@
-"""The kernel on a real broker and a real database: one service in this process, then its records."""
+"""The kernel on a real broker and a real database, with one service in this process."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from devstack.stack import Stack
 
+from devstack.stack import Stack
 from oncomentor_contracts.envelope import Envelope, Header, from_headers
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import Answer, ResponseGiven
 from oncomentor_contracts.receipt import Outcome, Problem, ReceiptAccepted, ReceiptRejected
-from oncomentor_contracts.topics import INGRESS_RESPONSE
+from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_RESPONSE
 from servicekit import kafka, migrate, running
 from servicekit.service import Service
 from servicekit.settings import Settings
@@ -25,15 +26,13 @@ from servicekit.subscription import Refusal, Subscription, Timer
 from servicekit.tx import Tx
 from testkit.eventually import eventually
 
-CENTER = "harbor-test"
-INGRESS = f"ingress.{CENTER}.response"
-RECEIPTS = f"egress.{CENTER}.receipt"
+_numbers = itertools.count()
 
 
 async def note_response(event: ResponseGiven, tx: Tx) -> Sequence[Event]:
     await tx.conn.execute(
         "INSERT INTO heard (topic, subject, word) VALUES ($1, $2, $3)",
-        INGRESS,
+        INGRESS_RESPONSE.named(event.institution_id),
         event.subject,
         event.answer.value,
     )
@@ -51,9 +50,10 @@ async def answer_refusal(refusal: Refusal, tx: Tx) -> Sequence[Event]:
         for name, rule in refusal.problems
     )
     where = f"{refusal.topic}/{refusal.partition}/{refusal.offset}"
+    assert refusal.institution_id is not None
     return [
         ReceiptRejected(
-            institution_id=CENTER,
+            institution_id=refusal.institution_id,
             receipt_for=refusal.event_id or where,
             problems=problems,
             at=tx.now,
@@ -72,7 +72,7 @@ async def remind(timer: Timer, tx: Tx) -> Sequence[Event]:
 
 def _receipt(event: ResponseGiven, tx: Tx, outcome: Outcome) -> ReceiptAccepted:
     return ReceiptAccepted(
-        institution_id=CENTER,
+        institution_id=event.institution_id,
         receipt_for=str(event.envelope.id),
         event_type=event.TYPE,
         about=event.subject,
@@ -86,6 +86,7 @@ class Bench:
 
     def __init__(self, stack: Stack, migrations: Path) -> None:
         self.stack = stack
+        self.center = ""
         environment = stack.service_environment("matching", owner=True)
         names = {k.removeprefix("ONCOMENTOR_").lower(): v for k, v in environment.items()}
         self.settings = Settings.model_validate(names)
@@ -115,7 +116,7 @@ class Bench:
             await asyncio.wait_for(task, 20)
 
     async def publish(self, *records: tuple[bytes, bytes | None, Sequence[Header]]) -> None:
-        credentials = self.stack.credentials(CENTER)
+        credentials = self.stack.credentials(self.center)
         producer = AIOKafkaProducer(
             bootstrap_servers=self.settings.kafka_bootstrap,
             security_protocol="SASL_PLAINTEXT",
@@ -126,14 +127,18 @@ class Bench:
         )
         async with producer:
             for key, value, headers in records:
-                await producer.send_and_wait(INGRESS, value, key, partition=0, headers=headers)
+                await producer.send_and_wait(
+                    INGRESS_RESPONSE.named(self.center), value, key, partition=0, headers=headers
+                )
 
     async def receipts(self) -> list[tuple[Envelope, bytes]]:
         arguments = kafka.client_arguments(self.settings) | {
-            "sasl_plain_username": self.stack.credentials(CENTER).kafka["username"],
-            "sasl_plain_password": self.stack.credentials(CENTER).kafka["password"],
+            "sasl_plain_username": self.stack.credentials(self.center).kafka["username"],
+            "sasl_plain_password": self.stack.credentials(self.center).kafka["password"],
         }
-        consumer = AIOKafkaConsumer(RECEIPTS, auto_offset_reset="earliest", **arguments)
+        consumer = AIOKafkaConsumer(
+            EGRESS_RECEIPT.named(self.center), auto_offset_reset="earliest", **arguments
+        )
         async with consumer:
             ends = await consumer.end_offsets(consumer.assignment())
             found: list[tuple[Envelope, bytes]] = []
@@ -152,11 +157,18 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(stack: Stack, migrations: Path) -> Bench:
+def migrated(stack: Stack, migrations: Path) -> Bench:
     made = Bench(stack, migrations)
-    stack.provision([CENTER])
     asyncio.run(_migrate(made))
     return made
+
+
+@pytest.fixture
+def bench(migrated: Bench) -> Bench:
+    """The service with a center of the test's own."""
+    migrated.center = f"center-{next(_numbers)}"
+    migrated.stack.provision([migrated.center])
+    return migrated
 
 
 async def _migrate(bench: Bench) -> None:
@@ -170,12 +182,12 @@ async def _migrate(bench: Bench) -> None:
 
 
 def a_response(
-    answer: str = "clear", *, source: str = CENTER, match_id: UUID | None = None
+    center: str, answer: str = "clear", *, source: str | None = None
 ) -> tuple[bytes, bytes, list[Header]]:
-    event = ResponseGiven(institution_id=CENTER, match_id=match_id or uuid4(), answer=Answer(answer))
+    event = ResponseGiven(institution_id=center, match_id=uuid4(), answer=Answer(answer))
     envelope = Envelope(
         id=uuid7(datetime.now(UTC)),
-        source=f"/institutions/{source}",
+        source=f"/institutions/{source or center}",
         type=event.TYPE,
         subject=event.subject,
         time=datetime.now(UTC),
@@ -190,8 +202,8 @@ def without(headers: list[Header], name: str) -> list[Header]:
 
 
 async def test_each_record_is_applied_once_or_quarantined_and_stops_nobody(bench: Bench) -> None:
-    first, last = a_response(), a_response("veto")
-    key, value, headers = a_response()
+    first, last = a_response(bench.center), a_response(bench.center, "veto")
+    key, value, headers = a_response(bench.center)
     malformed: dict[str, tuple[bytes, bytes | None, Sequence[Header]]] = {
         "bad_data": (key, b'{"broken', headers),
         "null header": (key, value, [*without(headers, "ce_time"), ("ce_time", None)]),
@@ -199,7 +211,7 @@ async def test_each_record_is_applied_once_or_quarantined_and_stops_nobody(bench
         "missing": (key, value, without(headers, "ce_source")),
         "unknown_type": (key, value, [*without(headers, "ce_type"), ("ce_type", b"x.y.v1")]),
         "too_large": (key, b"x" * 2_000_000, headers),
-        "foreign_source": a_response(source="ridge-test"),
+        "foreign_source": a_response(bench.center, source="ridge-test"),
         "no headers": (key, value, []),
         "tombstone": (key, None, headers),
     }
@@ -212,12 +224,15 @@ async def test_each_record_is_applied_once_or_quarantined_and_stops_nobody(bench
 
         await eventually(all_answered, within=30)
 
-    heard = await bench.rows("SELECT subject, word FROM heard WHERE topic = $1 ORDER BY nth", INGRESS)
+    topic = INGRESS_RESPONSE.named(bench.center)
+    heard = await bench.rows("SELECT subject, word FROM heard WHERE topic = $1 ORDER BY nth", topic)
     assert [(row["subject"].encode(), row["word"]) for row in heard] == [
         (first[0], "clear"),
         (last[0], "veto"),
     ]
-    kept = await bench.rows("SELECT * FROM kit.quarantine ORDER BY record_offset")
+    kept = await bench.rows(
+        "SELECT * FROM kit.quarantine WHERE topic = $1 ORDER BY record_offset", topic
+    )
     assert [row["record_value"] for row in kept] == [value for _, value, _ in malformed.values()]
     assert [row["reason_class"] for row in kept] == [
         "bad_data", "bad_envelope", "bad_envelope", "bad_envelope", "unknown_type", "too_large",
@@ -228,8 +243,7 @@ async def test_each_record_is_applied_once_or_quarantined_and_stops_nobody(bench
 
 
 async def test_a_restarted_service_goes_on_where_it_was(bench: Bench) -> None:
-    before = a_response()
-    after = a_response("veto")
+    before, after = a_response(bench.center), a_response(bench.center, "veto")
 
     for response in (before, after):
         async with bench.running():
@@ -247,7 +261,7 @@ async def test_a_restarted_service_goes_on_where_it_was(bench: Bench) -> None:
 
 
 async def test_what_is_said_follows_from_what_was_heard(bench: Bench) -> None:
-    response = a_response()
+    response = a_response(bench.center)
     event_id = from_headers(response[2]).id
 
     async with bench.running():

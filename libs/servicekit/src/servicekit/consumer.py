@@ -83,6 +83,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         subscriber(self._take)
         self._subscriber = subscriber
 
+    def start(self) -> None:
+        """Begin to tell Kafka where we are, and that we are alive; the broker has been started."""
+        self.ticked_at = time.monotonic()
+        self._committer = asyncio.create_task(self._keep_committing())
+
     async def stop(self) -> None:
         """Let every lane finish its slice, then tell Kafka where we are."""
         for task in (self._assigning, self._committer):
@@ -114,8 +119,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         if assigned:
             self._kafka.pause(*assigned)
         self._assigning = asyncio.create_task(self._open_lanes(set(assigned)))
-        if self._committer is None:
-            self._committer = asyncio.create_task(self._keep_committing())
 
     async def _open_lanes(self, assigned: set[TopicPartition]) -> None:
         ids = await self._topic_ids({tp.topic for tp in assigned})
@@ -140,7 +143,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 await asyncio.sleep(backoff.delay(attempt))
         raise AssertionError("unreachable: count() has no end")
 
-    async def _take(self, records: Any) -> None:  # noqa: ANN401 - FastStream would validate a narrower type record by record
+    async def _take(self, records: Any) -> None:
+        # Any, since FastStream builds a validator from the annotation.
         by_partition: dict[TopicPartition, list[Record]] = defaultdict(list)
         for record in records:
             by_partition[TopicPartition(record.topic, record.partition)].append(record)

@@ -227,6 +227,8 @@ async def _serve(running: Running, server: uvicorn.Server, stop: asyncio.Event) 
     }
     relay = asyncio.create_task(running.relay.run(), name="relay")
     await running.broker.start()
+    for consumer in running.consumers:
+        consumer.start()
     _log.info("started", http_port=running.service.settings.http_port)
     stopping = asyncio.create_task(stop.wait(), name="signal")
     done, _ = await asyncio.wait({*parts, relay, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,170 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from oncomentor_contracts.event import Event
+from servicekit.errors import TransientError
+from servicekit.subscription import Effect, Job, Timer
+from servicekit.timers import Timers
+from servicekit.tx import Database, Tx
+from testkit.eventually import eventually
+
+Perform = Callable[[Timer], Awaitable[object]]
+
+
+async def note(tx: Tx, word: str) -> None:
+    await tx.conn.execute("INSERT INTO heard (topic, subject, word) VALUES ('t', 's', $1)", word)
+
+
+async def ring(timer: Timer, tx: Tx) -> Sequence[Event]:
+    await note(tx, timer.key)
+    return []
+
+
+@asynccontextmanager
+async def running(
+    database: Database, *, job: Job = ring, effects: dict[str, Effect] | None = None
+) -> AsyncIterator[Timers]:
+    timers = Timers(database=database, jobs={"ring": job}, effects=effects or {})
+    timers.opened.set()
+    task = asyncio.create_task(timers.run())
+    yield timers
+    timers.close()
+    await asyncio.wait_for(task, 10)
+
+
+async def schedule(database: Database, key: str, *, kind: str = "ring", hours: int = 0) -> None:
+    async with database.transaction() as tx:
+        await tx.schedule(kind, key, datetime.now(UTC) + timedelta(hours=hours))
+
+
+async def words(database: Database) -> list[str]:
+    async with database.transaction() as tx:
+        return [row["word"] for row in await tx.conn.fetch("SELECT word FROM heard ORDER BY nth")]
+
+
+async def left(database: Database) -> int:
+    async with database.transaction() as tx:
+        count: int = await tx.conn.fetchval("SELECT count(*) FROM kit.timers")
+        return count
+
+
+async def gone(database: Database) -> bool:
+    return await left(database) == 0
+
+
+async def test_a_due_timer_fires_once_and_a_future_one_waits(database: Database) -> None:
+    await schedule(database, "now")
+    await schedule(database, "later", hours=1)
+
+    async with running(database):
+
+        async def one_left() -> bool:
+            return await left(database) == 1
+
+        await eventually(one_left)
+
+    assert await words(database) == ["now"]
+
+
+async def test_many_runners_do_each_timer_once(database: Database) -> None:
+    keys = [f"key-{n:02}" for n in range(40)]
+    for key in keys:
+        await schedule(database, key)
+
+    async with running(database), running(database), running(database):
+        await eventually(lambda: gone(database))
+
+    assert sorted(await words(database)) == keys
+
+
+async def test_a_timer_set_again_by_its_own_job_fires_again(database: Database) -> None:
+    async def again(timer: Timer, tx: Tx) -> Sequence[Event]:
+        await note(tx, timer.key)
+        if timer.version == 0:
+            await tx.schedule(timer.kind, timer.key, tx.now)
+        return []
+
+    await schedule(database, "twice")
+
+    async with running(database, job=again):
+        await eventually(lambda: gone(database))
+
+    assert await words(database) == ["twice", "twice"]
+
+
+async def test_a_job_that_fails_is_tried_again_and_keeps_nothing_of_the_failure(
+    database: Database,
+) -> None:
+    async def third_time(timer: Timer, tx: Tx) -> Sequence[Event]:
+        await note(tx, f"try {timer.attempts}")
+        if timer.attempts < 2:
+            raise ZeroDivisionError
+        return []
+
+    await schedule(database, "hard")
+
+    async with running(database, job=third_time):
+        await eventually(lambda: gone(database))
+
+    assert await words(database) == ["try 2"]
+
+
+async def test_a_timer_taken_by_somebody_else_rolls_our_work_back(database: Database) -> None:
+    async def overtaken(timer: Timer, tx: Tx) -> Sequence[Event]:
+        await note(tx, "ours")
+        async with database.transaction() as other:
+            await note(other, "theirs")
+            await other.cancel(timer.kind, timer.key)
+        return []
+
+    await schedule(database, "race")
+
+    async with running(database, job=overtaken):
+        await eventually(lambda: gone(database))
+
+    assert await words(database) == ["theirs"]
+
+
+def an_effect(perform: Perform, *, attempts: int = 3) -> Effect:
+    async def record(timer: Timer, result: object, tx: Tx) -> Sequence[Event]:
+        await note(tx, f"{timer.key}: {result}")
+        return []
+
+    async def give_up(timer: Timer, error: Exception, tx: Tx) -> Sequence[Event]:
+        await note(tx, f"{timer.key}: {type(error).__name__}")
+        return []
+
+    return Effect(perform, record, give_up, attempts=attempts)
+
+
+async def test_an_effect_is_performed_then_recorded(database: Database) -> None:
+    async def send(timer: Timer) -> str:
+        return "sent"
+
+    await schedule(database, "mail", kind="send")
+
+    async with running(database, effects={"send": an_effect(send)}):
+        await eventually(lambda: gone(database))
+
+    assert await words(database) == ["mail: sent"]
+
+
+async def test_an_effect_is_given_up_after_its_attempts_or_at_a_refusal(database: Database) -> None:
+    tries: list[str] = []
+
+    async def send(timer: Timer) -> str:
+        tries.append(timer.key)
+        if timer.key == "busy":
+            raise TransientError("later")
+        raise PermissionError
+
+    await schedule(database, "busy", kind="send")
+    await schedule(database, "never", kind="send")
+
+    async with running(database, effects={"send": an_effect(send, attempts=2)}):
+        await eventually(lambda: gone(database))
+
+    assert sorted(await words(database)) == ["busy: TransientError", "never: PermissionError"]
+    assert sorted(tries) == ["busy", "busy", "never"]
