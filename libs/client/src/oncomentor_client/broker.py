@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     GroupAuthorizationFailedError,
     IllegalSaslStateError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
@@ -66,6 +69,42 @@ def client_error(error: KafkaError, access: KafkaAccess, topic: str) -> ClientEr
         f"Kafka at {access.bootstrap} does not answer ({type(error).__name__}): check that it "
         "runs (embedded stack: 'oncomentor dev up'), then run the same command again"
     )
+
+
+async def start(
+    client: AIOKafkaConsumer | AIOKafkaProducer, access: KafkaAccess, topic: str
+) -> None:
+    """Start a client; one that can't be started is stopped again.
+
+    Raises:
+        UnreachableError: the broker doesn't answer; try again later.
+        RefusedError: the login is refused, or the right to the topic.
+    """
+    try:
+        await client.start()
+    except (KafkaError, OSError) as error:
+        await client.stop()
+        cause = error if isinstance(error, KafkaError) else KafkaConnectionError(str(error))
+        if isinstance(cause, KafkaConnectionError):
+            cause = await _login_error(access) or cause
+        raise client_error(cause, access, topic) from error
+    except BaseException:
+        await client.stop()
+        raise
+
+
+async def _login_error(access: KafkaAccess) -> KafkaError | None:
+    """Return why the broker refuses the login: starting a client tells only that it can't be used."""
+    settings = login(access)
+    host, _, port = settings.pop("bootstrap_servers").split(",")[0].rpartition(":")
+    try:
+        connection = await create_conn(host, int(port), request_timeout_ms=5_000, **settings)
+    except _LOGIN as error:
+        return error
+    except (KafkaError, OSError, TimeoutError):
+        return None
+    connection.close()
+    return None
 
 
 @contextmanager

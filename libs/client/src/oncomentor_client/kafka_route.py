@@ -10,8 +10,9 @@ from typing import Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from oncomentor_client.broker import client_error, is_final, login, translated
-from oncomentor_client.credentials import Credentials
+from oncomentor_client.broker import client_error, is_final, login, start
+from oncomentor_client.credentials import Credentials, KafkaAccess
+from oncomentor_client.errors import ClientError, UnreachableError
 from oncomentor_client.message import Answer, Outgoing, answer_of
 from oncomentor_client.subscriber import Start, Subscriber
 from oncomentor_contracts import topics
@@ -39,8 +40,7 @@ class KafkaRoute:
         """Log in both ways, the receipts first: none of what is sent then goes unheard."""
         await self._receipts.__aenter__()
         try:
-            with translated(self._access, "its own ingress"):
-                self._producer = await self._started()
+            self._producer = await self._started()
         except BaseException:
             await self._receipts.__aexit__(None, None, None)
             raise
@@ -66,13 +66,12 @@ class KafkaRoute:
         for attempt in range(_ATTEMPTS):
             try:
                 await self._send(batch)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, UnreachableError) as error:
                 # A producer that failed once is never trusted again: after a batch expired
                 # without a leader, the idempotent one wedges its partition for good.
                 await self._stop()
                 if is_final(error) or attempt == _ATTEMPTS - 1:
-                    cause = error if isinstance(error, KafkaError) else KafkaError()
-                    raise client_error(cause, self._access, batch[0].topic) from error
+                    raise _told(error, self._access, batch[0].topic) from error
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
             else:
                 return
@@ -113,11 +112,7 @@ class KafkaRoute:
             compression_type="gzip",
             request_timeout_ms=int(_SEND_SECONDS * 1000),
         )
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
+        await start(producer, self._access, "of its own")
         return producer
 
     async def _stop(self) -> None:
@@ -128,3 +123,9 @@ class KafkaRoute:
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(5):
                 await producer.stop()
+
+
+def _told(error: Exception, access: KafkaAccess, topic: str) -> ClientError:
+    if isinstance(error, ClientError):
+        return error
+    return client_error(error if isinstance(error, KafkaError) else KafkaError(), access, topic)

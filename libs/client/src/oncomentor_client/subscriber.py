@@ -10,7 +10,7 @@ from typing import Literal, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
-from oncomentor_client.broker import login, translated
+from oncomentor_client.broker import login, start, translated
 from oncomentor_client.credentials import Credentials
 from oncomentor_contracts.envelope import Envelope, EnvelopeError, from_headers
 from oncomentor_contracts.event import Event
@@ -78,9 +78,9 @@ class Subscriber:
             fetch_max_wait_ms=200,
             request_timeout_ms=15_000,
         )
+        await start(self._consumer, self._access, self._topic)
         try:
             with translated(self._access, self._topic):
-                await self._consumer.start()
                 await self._take_position()
         except BaseException:
             await self._consumer.stop()
