@@ -25,7 +25,9 @@ from oncomentor_contracts.topics import INSTITUTION_ID, RESERVED_WORDS, Topic
 class Body(BaseModel):
     """A part of an event: frozen, open to fields that a newer writer adds."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Event(Body):
