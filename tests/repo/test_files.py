@@ -12,7 +12,7 @@ REGISTRIES = "|".join(
         "pypi" r"\.org",
         "python" r"hosted\.org",
         "maven" r"\.org",
-        "maven" r"\.apache\.org",
+        r"repo\.maven" r"\.apache\.org",
         "npm" r"js\.(?:org|com)",
     )
 )
