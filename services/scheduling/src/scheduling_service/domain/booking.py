@@ -4,20 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import takewhile
 from typing import Final
 
 from scheduling_service.domain.hours import free_spans
 from scheduling_service.domain.pledge import MonthsDrawn, Person, has_minutes
 from scheduling_service.domain.span import Span, common, merged, without
-from scheduling_service.domain.zone import local_time, month_of, zone_of
+from scheduling_service.domain.zone import month_of, zone_of
 
 MIN_NOTICE: Final = timedelta(hours=24)
 HORIZON: Final = timedelta(weeks=8)
 BUFFER: Final = timedelta(minutes=15)
 """Kept free behind every session; behind alone, since a gap on both sides would be doubled."""
 GRID: Final = timedelta(minutes=15)
-"""Sessions start at :00, :15, :30 or :45 of the mentor's clock; no zone's offset is finer."""
+"""Sessions start at :00, :15, :30 or :45 of UTC, which is the same on every clock in use: no zone's
+offset is finer (a test looks at all of them)."""
 WAIT_LIMIT: Final = timedelta(days=7)
 """How long a booking waits for a fact before it is called unbookable; a late fact revives it."""
 RETRY_UNBOOKABLE: Final = timedelta(days=7)
@@ -75,7 +75,7 @@ def common_starts(wish: Wish) -> Iterator[int]:
     both = common(_free(wish.mentor, within), _free(wish.mentee, within))
     length = wish.minutes * 60
     for window in both:
-        yield from _starts(window, length, wish.mentor.person.time_zone, begin)
+        yield from _starts(window, length, begin)
 
 
 def why_unbookable(wish: Wish) -> Reason:
@@ -110,29 +110,19 @@ def _free(calendar: Calendar, within: Span) -> list[Span]:
     return without(free_spans(calendar.person.hours, zone, within), near)
 
 
-def _starts(window: Span, length: int, zone_name: str, begin: int) -> Iterator[int]:
+def _starts(window: Span, length: int, begin: int) -> Iterator[int]:
     """Give the starts in one common window: on the grid, or its own begin where none fits.
 
     A pair whose hours overlap by exactly one session off the grid is still served. `begin` is
     where the search begins: a window that is only cut off there waits for its next week.
     """
-    first, step = _on_grid(window[0], zone_name), int(GRID.total_seconds())
-    if first + length <= window[1]:
-        yield from takewhile(
-            lambda start: start + length <= window[1], range(first, window[1], step)
-        )
+    step = int(GRID.total_seconds())
+    first = -(-window[0] // step) * step
+    last = window[1] - length
+    if first <= last:
+        yield from range(first, last + 1, step)
         return
 
     whole_minute = -(-window[0] // 60) * 60
-    if window[0] > begin and whole_minute + length <= window[1]:
+    if begin < window[0] and whole_minute <= last:
         yield whole_minute
-
-
-def _on_grid(instant: int, zone_name: str) -> int:
-    """Return the first instant from this one on that is on the grid of the zone's clock.
-
-    Clocks change by whole quarters at whole quarters, so a change on the way moves no grid line.
-    """
-    offset = local_time(instant, zone_of(zone_name)).utcoffset() or timedelta()
-    step = int(GRID.total_seconds())
-    return instant + -(instant + int(offset.total_seconds())) % step

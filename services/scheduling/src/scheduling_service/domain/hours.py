@@ -74,8 +74,8 @@ def free_spans(windows: Sequence[WeeklyWindow], zone: ZoneInfo, within: Span) ->
 def _days(begin: int, end: int, zone: ZoneInfo) -> Iterator[date]:
     """Give every day that a part of the range may belong to, one more on either side.
 
-    A time that the clocks skip is read on the far side of the gap, so a day reaches into its
-    neighbour there.
+    A time that the clocks skip is read on the far side of the gap, and clocks that go back over
+    midnight show the next day before this one ends: there a day reaches into its neighbour.
     """
     day = local_time(begin, zone).date() - timedelta(days=1)
     last = local_time(end, zone).date() + timedelta(days=1)

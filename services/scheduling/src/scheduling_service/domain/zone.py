@@ -29,7 +29,7 @@ def zone_of(name: str) -> ZoneInfo:
     Raises:
         UnknownZoneError: there is none; a newer database may have it.
     """
-    if name not in _names():
+    if name not in names():
         raise UnknownZoneError(f"time zone {name} is not in tz database {TZDB_VERSION}")
 
     path = resources.files("tzdata.zoneinfo").joinpath(*name.split("/"))
@@ -70,5 +70,6 @@ def month_after(month: date) -> date:
 
 
 @cache
-def _names() -> frozenset[str]:
+def names() -> frozenset[str]:
+    """Return the names of all zones."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text().split())

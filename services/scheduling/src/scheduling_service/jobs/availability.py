@@ -27,7 +27,7 @@ async def refresh_people(timer: Timer, tx: Tx) -> Sequence[Event]:
     """Say the availability of the people the timer names, where it has changed.
 
     Each event carries the cause of the change to that person, not of the batch they came in.
-    Bookings that found no hour are tried again, since the new hours may hold one.
+    Matches of theirs without a session are tried again: their hours or minutes may hold one now.
 
     Emits:
         AvailabilityChanged, AvailabilityDeleted.
@@ -38,19 +38,15 @@ async def refresh_people(timer: Timer, tx: Tx) -> Sequence[Event]:
     await calendar.lock_calendars(tx, causes)
     changes = await say_availability(tx, causes)
     await outbox.append(tx, [(change, causes[change.person_id]) for change in changes])
-    if not changes:
-        return []
-
-    await _await_months(
-        tx,
-        (
-            change.time_zone
-            for change in changes
-            if isinstance(change, AvailabilityChanged) and change.minutes_left_month is not None
-        ),
-    )
-    changed = [str(change.person_id) for change in changes]
-    await tx.schedule(work.RETRY_BOOKINGS, timer.key, tx.now, {"person_ids": changed})
+    pledged = [
+        change.time_zone
+        for change in changes
+        if isinstance(change, AvailabilityChanged) and change.minutes_left_month is not None
+    ]
+    await _await_months(tx, pledged)
+    if await projection.list_open_matches(tx, person_ids=causes):
+        waited_for = {"person_ids": [str(person_id) for person_id in causes]}
+        await tx.schedule(work.RETRY_BOOKINGS, timer.key, tx.now, waited_for)
     return []
 
 
@@ -84,8 +80,10 @@ async def say_availability(
     }
     changed = [a for person_id, a in sorted(current.items()) if said.get(person_id) != a]
     gone = sorted(said.keys() - current.keys())
-    await calendar.update_availabilities(tx, changed)
-    await calendar.update_availabilities_gone(tx, gone)
+    if changed:
+        await calendar.update_availabilities(tx, changed)
+    if gone:
+        await calendar.update_availabilities_gone(tx, gone)
     return [
         *(_changed(availability) for availability in changed),
         *(AvailabilityDeleted(person_id=person_id) for person_id in gone),
