@@ -41,6 +41,7 @@ class Refused:
     field: str
     message: str
     fix: str
+    suggestions: tuple[str, ...] = ()
 
 
 Result = Step | Repeated | Refused
@@ -66,7 +67,8 @@ def answer(match: Match, response: Response, now: datetime) -> Result:
                 "unknown_answer",
                 "answer",
                 "this answer is not known",
-                f"Send one of {', '.join(ANSWERS)}.",
+                "Send an answer that is known.",
+                ANSWERS,
             )
 
 

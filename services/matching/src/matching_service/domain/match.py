@@ -176,10 +176,9 @@ class Unheeded:
     answer: str
 
 
-Fact = (
-    Proposed | Cleared | Offered | Accepted | Activated | Declined | Expired | NotAvailable
-    | Superseded | Withdrawn | Barred | Unheeded
-)  # fmt: skip
+Ending = Declined | Expired | NotAvailable | Superseded | Withdrawn
+Said = Proposed | Cleared | Offered | Accepted | Activated | Ending
+Fact = Said | Barred | Unheeded
 
 
 @dataclass(frozen=True, slots=True)

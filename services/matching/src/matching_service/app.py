@@ -1,0 +1,55 @@
+"""The composition root: settings in, service out."""
+
+from collections.abc import Mapping
+
+from matching_service import api
+from matching_service.domain.taxonomy import Taxonomy
+from matching_service.handlers.index import subscriptions
+from matching_service.jobs.index import jobs
+from matching_service.jobs.judge import Judge
+from matching_service.settings import Settings
+from matching_service.store.survivors import BlockReader
+from oncomentor_contracts import vocabulary
+from servicekit.security import load_key
+from servicekit.service import Service, packaged
+
+
+def build(settings: Settings) -> Service:
+    """Return the service; nothing is connected yet.
+
+    Raises:
+        StartupError: the reader's key file holds no private key that fits.
+    """
+    judge = Judge(taxonomy=taxonomy(), reader=BlockReader(load_key(settings.reader_key_file)))
+    return Service(
+        name="matching",
+        settings=settings,
+        subscriptions=subscriptions(),
+        jobs=jobs(judge),
+        routers=(api.router,),
+        migrations=packaged("matching_service"),
+    )
+
+
+def taxonomy() -> Taxonomy:
+    """Return what the score needs of the vocabularies.
+
+    Topics may name tumour types as well, so both trees stand together there.
+    """
+    oncotree = _tree("oncotree")
+    return Taxonomy(
+        goals=_tree("goal"),
+        topics={**oncotree, **_tree("topic")},
+        methods=_tree("method"),
+        cancer_types=oncotree,
+        career_stages=_ladder("career_stage"),
+        age_bands=_ladder("age_band"),
+    )
+
+
+def _tree(name: str) -> Mapping[str, tuple[str, ...]]:
+    return {code: vocabulary.ancestors(name, code) for code in vocabulary.known(name)}
+
+
+def _ladder(name: str) -> Mapping[str, int]:
+    return {term.code: term.order for term in vocabulary.known(name).values()}

@@ -1,0 +1,1 @@
+"""What matching does about each event it hears."""

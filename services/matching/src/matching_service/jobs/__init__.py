@@ -1,0 +1,1 @@
+"""What matching does by itself: because something changed, or because time passed."""

@@ -1,0 +1,84 @@
+"""Judging by what is kept: loading people with what a judgement needs, survivors included."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Person
+from matching_service.domain.rules.book import worth_opening
+from matching_service.domain.taxonomy import Taxonomy
+from matching_service.store import pool, registry, survivors
+from servicekit.tx import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What the jobs need beside the database: the vocabularies and the key to survivor blocks."""
+
+    taxonomy: Taxonomy
+    reader: survivors.BlockReader
+
+    async def context(self, tx: Tx, programme_id: str) -> Context | None:
+        """Return what a judgement in a programme depends on; None where there is none such.
+
+        The programme cannot change until `tx` ends.
+        """
+        programme = await registry.get_programme(tx, programme_id)
+        return None if programme is None else Context(programme, tx.now, self.taxonomy)
+
+    async def mentee_and_mentors(
+        self, tx: Tx, context: Context, mentee_id: UUID
+    ) -> tuple[Mentee, Sequence[Mentor]] | None:
+        """Return a mentee and the mentors to choose from; None for no mentee of the programme.
+
+        In the survivor lane blocks are opened only of people who break no other rule, and who
+        breaks one is left out.
+        """
+        programme_id = context.programme.programme_id
+        centers = await registry.list_centers(tx)
+        mentee = await pool.get_mentee(tx, programme_id, mentee_id, centers)
+        if mentee is None:
+            return None
+        mentors = await pool.list_mentors(tx, programme_id, centers)
+        if not context.programme.survivor_lane:
+            return mentee, mentors
+
+        worth = [m for m in mentors if worth_opening(Pair(mentee, m), context)]
+        return await self._opened(tx, mentee, worth)
+
+    async def pair(
+        self,
+        tx: Tx,
+        context: Context,
+        people: tuple[UUID, UUID],
+        *,
+        kept: Collection[str] = (),
+    ) -> Pair | None:
+        """Return (mentee, mentor) as they stand; None where one left the programme.
+
+        The centers in `kept` cannot change until `tx` ends.
+        """
+        mentee_id, mentor_id = people
+        programme_id = context.programme.programme_id
+        centers = await registry.list_centers(tx, kept=kept)
+        mentee = await pool.get_mentee(tx, programme_id, mentee_id, centers)
+        mentors = await pool.list_mentors(tx, programme_id, centers, only=(mentor_id,))
+        if mentee is None or not mentors:
+            return None
+        if context.programme.survivor_lane:
+            mentee, mentors = await self._opened(tx, mentee, mentors)
+        return Pair(mentee, mentors[0])
+
+    async def _opened(
+        self, tx: Tx, mentee: Mentee, mentors: Sequence[Mentor]
+    ) -> tuple[Mentee, list[Mentor]]:
+        people = (mentee.person.person_id, *(mentor.person.person_id for mentor in mentors))
+        read = await survivors.read_survivors(tx, self.reader, people)
+
+        def with_block(person: Person) -> Person:
+            survivor = read.get(person.person_id)
+            unreadable = person.person_id in read and survivor is None
+            return replace(person, survivor=survivor, survivor_unreadable=unreadable)
+
+        opened = replace(mentee, person=with_block(mentee.person))
+        return opened, [replace(m, person=with_block(m.person)) for m in mentors]

@@ -1,0 +1,1 @@
+"""Every SQL statement of matching, one function each."""
