@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 
 from devstack.stack import Stack
-
 from servicekit.tx import Database, Tx
 from testkit.postgres import Templates, templates
 
