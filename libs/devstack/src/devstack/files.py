@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,19 @@ def write_whole(path: Path, content: str | bytes, mode: int = PRIVATE_FILE) -> N
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def write_once(path: Path, content: str) -> None:
+    """Write a private file unless it is there; of several at the same time one wins, whole."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    write_whole(draft, content)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    finally:
+        draft.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
@@ -67,6 +81,14 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder with all that is in it; fine when there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def rotate(log: Path) -> None:

@@ -1,7 +1,6 @@
 """Apache Kafka as one combined node: its configuration, its first format, its command."""
 
 import base64
-import shutil
 import socket
 import struct
 import subprocess
@@ -12,7 +11,7 @@ from signal import SIGKILL, SIGTERM, Signals
 
 from devstack import jars, java, paths
 from devstack.errors import DevstackError
-from devstack.files import make_folder, write_whole
+from devstack.files import make_folder, remove, write_whole
 from devstack.kafka_admin import KafkaAdmin
 from devstack.part import PROBE_SECONDS, Progress
 from devstack.paths import Home
@@ -82,10 +81,12 @@ class KafkaPart:
         make_folder(self.folder)
         class_path = jars.fetch_jars(self.cache, progress)
         # Native libraries are unpacked here at each start; a killed broker leaves its copies.
-        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        remove(self.folder / "tmp")
+        for leftover in self.folder.glob("draft-*"):
+            remove(leftover)
         make_folder(self.folder / "tmp")
         write_whole(self.folder / "log4j2.properties", _LOGGING)
-        write_whole(self.folder / "server.properties", self._properties(self.folder / "data"))
+        write_whole(self.folder / "server.properties", self._properties("data"))
         if not (self.folder / "data" / "meta.properties").exists():
             progress("formatting Kafka's storage")
             self._format(class_path)
@@ -95,7 +96,8 @@ class KafkaPart:
         class_path = [self.cache / "jars" / jar.file_name for jar in jars.locked_jars()]
         flags = ("-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError")
         argv = (*self._java(class_path, flags), "kafka.Kafka", "server.properties")
-        return Command(argv, paths.inherited_environment(), self.folder)
+        settings = self._properties("data")
+        return Command(argv, paths.inherited_environment(), self.folder, configuration=settings)
 
     def is_ready(self) -> bool:
         """Return whether the broker answers a request for its API versions.
@@ -119,12 +121,12 @@ class KafkaPart:
 
     def _format(self, class_path: tuple[Path, ...]) -> None:
         """Make the storage beside its place and move it there whole: no half is ever started."""
-        draft = self.folder / "data.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(self.folder / "data", ignore_errors=True)
-        settings = self.folder / "format.properties"
-        write_whole(settings, self._properties(draft))
-        arguments = self.folder / "format.arguments"
+        remove(self.folder / "data")
+        # A name of its own: a formatter that outlives its killed starter may still write to its.
+        draft = self.folder / f"draft-{uuid.uuid4().hex}"
+        settings = self.folder / f"{draft.name}.properties"
+        write_whole(settings, self._properties(draft.name))
+        arguments = self.folder / f"{draft.name}.arguments"
         users = [
             line
             for user in (BROKER, ADMIN)
@@ -133,15 +135,15 @@ class KafkaPart:
                 f"SCRAM-SHA-512=[name={user},password={self.password(user)}]",
             )
         ]
-        lines = ["format", "--cluster-id", _cluster_id(), "--config", str(settings), *users]
+        lines = ["format", "--cluster-id", _cluster_id(), "--config", settings.name, *users]
         write_whole(arguments, "\n".join(lines))
         flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1")
-        argv = (*self._java(class_path, flags), "kafka.tools.StorageTool", f"@{arguments}")
+        argv = (*self._java(class_path, flags), "kafka.tools.StorageTool", f"@{arguments.name}")
         try:
             self._run(argv)
         finally:
-            arguments.unlink(missing_ok=True)
-            settings.unlink(missing_ok=True)
+            remove(arguments)
+            remove(settings)
         draft.rename(self.folder / "data")
 
     def _run(self, argv: tuple[str, ...]) -> None:
@@ -173,12 +175,12 @@ class KafkaPart:
             "-XX:-UsePerfData",
             "-Djava.awt.headless=true",
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
-            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+            "-Dlog4j2.configurationFile=log4j2.properties",
             "-cp",
             ":".join(map(str, class_path)),
         )
 
-    def _properties(self, data: Path) -> str:
+    def _properties(self, data: str) -> str:
         client, controller = self.state.port("kafka"), self.state.port("kafka-controller")
         password = self.password(BROKER)
         settings = {
@@ -195,7 +197,7 @@ class KafkaPart:
                 f'{_PLAIN} required username="{BROKER}" password="{password}" '
                 f'user_{BROKER}="{password}";'
             ),
-            "log.dirs": str(data),
+            "log.dirs": data,  # relative to where it runs: a comma in a path would part it in two
         }
         return "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
 
@@ -213,6 +215,9 @@ _SETTINGS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "false",
     "super.users": f"User:{ADMIN};User:{BROKER}",
+    # A broker that comes back after it was killed waits for the end of its former session.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "auto.create.topics.enable": "false",
     "delete.topic.enable": "true",
     "group.initial.rebalance.delay.ms": "0",

@@ -1,7 +1,7 @@
 """Topics, users and rights of a running broker, brought to what they should be."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -30,6 +30,20 @@ from devstack.topic_list import Topic, group_prefix
 REQUEST_SECONDS = 20.0
 _READY_SECONDS = 30.0
 _SCRAM_ITERATIONS = 4096
+
+# What a broker answers while it is not (any more, or yet) a member of its cluster.
+_PASSING = frozenset(
+    {
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - its public name
+        KafkaError._TRANSPORT,  # noqa: SLF001 - the same
+    }
+)
 
 
 class Right(NamedTuple):
@@ -98,15 +112,13 @@ class KafkaAdmin:
             DevstackError: the password is refused, or it takes too long.
         """
         deadline = time.monotonic() + _READY_SECONDS
-        while True:
+        reason = "it has not joined its own cluster"
+        while time.monotonic() < deadline:
             try:
                 if self._client.list_topics(timeout=2.0).brokers:
                     return
             except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise DevstackError(
-                        f"Kafka at {self.bootstrap} does not answer: {error}"
-                    ) from error
+                reason = error.args[0].str()
             self._client.poll(0)  # errors of the connection are told only here
             if self._refused:
                 raise DevstackError(
@@ -115,11 +127,32 @@ class KafkaAdmin:
                 )
             time.sleep(0.05)
 
-    def ensure_topics(self, topics: Iterable[Topic]) -> int:
+        raise DevstackError(f"Kafka at {self.bootstrap} does not answer: {reason}; run this again")
+
+    def insist(self, action: Callable[[], None]) -> None:
+        """Do something idempotent, again while the broker says that it is not ready for it.
+
+        A broker that was starved of processor time leaves its own cluster for a moment.
+
+        Raises:
+            KafkaException: it is refused for another reason, or for too long.
+        """
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            try:
+                return action()
+            except KafkaException as error:
+                reason = error.args[0]
+                passing = reason.retriable() or reason.code() in _PASSING
+                if not passing or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    def ensure_topics(self, topics: Iterable[Topic]) -> None:
         """Make the topics that are not there and set the configuration of those that are.
 
         The number of partitions of a topic that exists is never changed: its keys would move, and
-        with them their order. Returns how many were made.
+        with them their order.
         """
         wanted = {topic.name: topic for topic in topics}
         there = set(self._client.list_topics(timeout=REQUEST_SECONDS).topics)
@@ -129,18 +162,13 @@ class KafkaAdmin:
                 NewTopic(topic.name, topic.partitions, topic.replication, config=topic.config)
                 for topic in missing
             ]
-            for name, job in self._client.create_topics(
-                new, request_timeout=REQUEST_SECONDS
-            ).items():
+            for job in self._client.create_topics(new, request_timeout=REQUEST_SECONDS).values():
                 try:
                     job.result()
                 except KafkaException as error:
                     if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                        raise DevstackError(
-                            f"Kafka did not make the topic {name}: {error}"
-                        ) from error
+                        raise
         self._ensure_configs(topic for name, topic in wanted.items() if name in there)
-        return len(missing)
 
     def ensure_users(self, passwords: Mapping[str, str]) -> None:
         """Give these users these passwords."""
@@ -154,8 +182,11 @@ class KafkaAdmin:
         for job in self._client.alter_user_scram_credentials(changes).values():
             job.result()
 
-    def ensure_rights(self, rights: frozenset[Right]) -> None:
-        """Allow exactly these rights: what is missing is added, what is there besides is removed."""
+    def ensure_rights(self, rights: frozenset[Right], users: Collection[str]) -> None:
+        """Allow these users exactly these rights: what they have besides is taken away.
+
+        Rights of other users are left alone.
+        """
         anything = AclBindingFilter(
             ResourceType.ANY,
             None,  # type: ignore[arg-type] # None means any, says its own documentation
@@ -170,7 +201,9 @@ class KafkaAdmin:
         if missing := list(wanted - there):
             for job in self._client.create_acls(missing, request_timeout=REQUEST_SECONDS).values():
                 job.result()
-        if excess := [_exactly(binding) for binding in there - wanted]:
+        principals = {f"User:{user}" for user in users}
+        excess = [_exactly(one) for one in there - wanted if one.principal in principals]
+        if excess:
             for deleted in self._client.delete_acls(
                 excess, request_timeout=REQUEST_SECONDS
             ).values():

@@ -1,6 +1,6 @@
 """A real PostgreSQL 18: first initialisation, command, readiness."""
 
-import shutil
+import secrets
 import socket
 import struct
 import subprocess
@@ -10,7 +10,7 @@ from signal import SIGINT, SIGKILL, SIGQUIT, Signals
 
 from devstack import paths, postgres_user, process
 from devstack.errors import DevstackError
-from devstack.files import PRIVATE_FILE, make_folder
+from devstack.files import PRIVATE_FILE, make_folder, remove
 from devstack.part import PROBE_SECONDS, Progress
 from devstack.paths import Home
 from devstack.postgres_roles import PostgresRoles, programs
@@ -47,7 +47,7 @@ class PostgresPart:
 
     home: Home
     state: State
-    secrets: SecretStore
+    store: SecretStore
     roles: PostgresRoles
     name: str = "postgres"
     title: str = "PostgreSQL"
@@ -74,6 +74,8 @@ class PostgresPart:
         if user:
             postgres_user.give(self.folder, user)
             postgres_user.open_way(self.folder, programs(), progress)
+        for leftover in self.folder.glob("draft-*"):
+            remove(leftover)
         if not (self.data / "PG_VERSION").exists():
             progress("initialising PostgreSQL")
             self._initialise(user)
@@ -110,14 +112,14 @@ class PostgresPart:
 
     def superuser_password(self) -> str:
         """Return the password of the role `postgres`."""
-        return self.secrets.password("postgres", SUPERUSER).read_text()
+        return self.store.password("postgres", SUPERUSER).read_text()
 
     def _initialise(self, user: tuple[int, int] | None) -> None:
         """Make the data directory beside its place and move it there whole."""
-        draft = self.folder / "data.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(self.data, ignore_errors=True)
-        password = self.folder / "password"
+        remove(self.data)
+        # A name of its own: an initdb that outlives its killed starter may still write to its.
+        draft = self.folder / f"draft-{secrets.token_hex(8)}"
+        password = self.folder / f"{draft.name}.password"
         password.touch(PRIVATE_FILE)
         if user:
             postgres_user.give(password, user)
@@ -130,7 +132,7 @@ class PostgresPart:
         try:
             _run_initdb(argv, self.folder, user)
         finally:
-            password.unlink(missing_ok=True)
+            remove(password)
         draft.rename(self.data)
 
     def _clear_after_crash(self) -> None:

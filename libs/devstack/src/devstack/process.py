@@ -33,6 +33,8 @@ class Command:
     folder: Path
     user: tuple[int, int] | None = None
     """Uid and gid to run as; None for one's own."""
+    configuration: str = ""
+    """What it reads from files: when that changes, it has to be started anew."""
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -150,6 +152,15 @@ def running_in(folder: Path, name: str) -> list[Mark]:
         except (psutil.Error, OSError):
             continue
     return [one for one in found if one is not None]
+
+
+def listens(wanted: Mark, port: int) -> bool:
+    """Return whether this very process listens on the TCP port."""
+    try:
+        connections = psutil.Process(wanted.pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 def resident_mb(wanted: Mark) -> float:

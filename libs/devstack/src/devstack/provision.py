@@ -1,7 +1,7 @@
 """Gives users their place: topics, passwords and rights in Kafka, clients, credentials files."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,15 @@ class Provisioner:
     clients: Clients
     files: CredentialFiles
 
+    def provision(self, institution_ids: Sequence[str]) -> None:
+        """Let these institutions in; Kafka must run."""
+        admin = self.kafka.admin()
+        admin.wait_ready()
+        self.state.add_institutions(institution_ids)
+        admin.insist(lambda: self.extend_kafka(admin, self.state.institutions()))
+        self.write_clients()
+        self.write_credentials()
+
     def settle_kafka(self) -> None:
         """Make topics, users and rights of services and of every institution there is.
 
@@ -41,10 +50,10 @@ class Provisioner:
         admin = self.kafka.admin()
         admin.wait_ready()
         topics = read_topics(self.topics_file)
-        admin.ensure_topics(topics_for(topics, ()))
+        admin.insist(lambda: admin.ensure_topics(topics_for(topics, ())))
         password = self.kafka.password(ADMIN)
         self.state.add_institutions(registered_institutions(self.kafka.bootstrap, ADMIN, password))
-        self.extend_kafka(admin, self.state.institutions())
+        admin.insist(lambda: self.extend_kafka(admin, self.state.institutions()))
 
     def extend_kafka(self, admin: KafkaAdmin, institution_ids: Iterable[str]) -> None:
         """Make what these institutions and the services need, and no right besides."""
@@ -52,7 +61,7 @@ class Provisioner:
         admin.ensure_topics(topics)
         users = [*SERVICE_NAMES, DOWNSTREAM, *map(institution_user, institution_ids)]
         self._ensure_users(admin, users)
-        admin.ensure_rights(rights_for(topics))
+        admin.ensure_rights(rights_for(topics), users)
 
     def write_clients(self) -> None:
         """Make the identity provider's clients, the operator's and every institution's."""
@@ -66,13 +75,13 @@ class Provisioner:
     def write_credentials(self) -> None:
         """Write every credentials file with the addresses of now."""
         self.files.write(OPERATOR, {"http": self._http(), "oidc": self._oidc(OPERATOR)})
-        self.files.write(DOWNSTREAM, {"kafka": self._kafka(DOWNSTREAM), "http": self._http()})
+        self.files.write(DOWNSTREAM, {"kafka": self.kafka_login(DOWNSTREAM), "http": self._http()})
         for institution_id in self.state.institutions():
             self._write_institution(institution_id)
 
     def _write_institution(self, institution_id: str) -> Credentials:
         user = institution_user(institution_id)
-        tables = {"kafka": self._kafka(user), "http": self._http(), "oidc": self._oidc(user)}
+        tables = {"kafka": self.kafka_login(user), "http": self._http(), "oidc": self._oidc(user)}
         return self.files.write(institution_id, tables, institution_id=institution_id)
 
     def _ensure_users(self, admin: KafkaAdmin, users: Iterable[str]) -> None:
@@ -87,10 +96,10 @@ class Provisioner:
             user for user in passwords if self.state.done(f"kafka user {user}") != wanted[user]
         ]
         admin.ensure_users({user: passwords[user] for user in changed})
-        for user in changed:
-            self.state.mark_done(f"kafka user {user}", wanted[user])
+        self.state.mark_done({f"kafka user {user}": wanted[user] for user in changed})
 
-    def _kafka(self, user: str) -> Table:
+    def kafka_login(self, user: str) -> Table:
+        """Return what a Kafka user needs to log in."""
         return {
             "bootstrap": self.kafka.bootstrap,
             "security": "SASL_PLAINTEXT",

@@ -44,7 +44,8 @@ class PythonPart:
     def command(self) -> Command:
         """Return its command line, which holds no secret: those are in files."""
         environment = {**paths.inherited_environment(), **self.environment()}
-        argv = (sys.executable, "-m", self.module, *self.arguments())
+        # -P: the home, where it runs, has folders named like modules.
+        argv = (sys.executable, "-P", "-m", self.module, *self.arguments())
         return Command(argv, {"PYTHONUNBUFFERED": "1", **environment}, self.home.root)
 
     def is_ready(self) -> bool:

@@ -45,7 +45,7 @@ def registered_institutions(bootstrap: str, user: str, password: str) -> set[str
 
 def _living_keys(consumer: Consumer) -> set[str]:
     topic = PROFILE_INSTITUTION.name
-    partitions = consumer.list_topics(topic, timeout=_READ_SECONDS).topics[topic].partitions
+    partitions = _partitions(consumer, topic)
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     living: set[str] = set()
     unread = set(partitions)
@@ -65,6 +65,17 @@ def _living_keys(consumer: Consumer) -> set[str]:
         key = (message.key() or b"").decode(errors="replace")
         (living.discard if message.value() is None else living.add)(key)
     return living
+
+
+def _partitions(consumer: Consumer, topic: str) -> tuple[int, ...]:
+    """Return the topic's partitions, once the broker knows them: it may just have been made."""
+    deadline = time.monotonic() + _READ_SECONDS
+    while time.monotonic() < deadline:
+        described = consumer.list_topics(topic, timeout=_READ_SECONDS).topics[topic]
+        if described.error is None and described.partitions:
+            return tuple(described.partitions)
+        time.sleep(0.1)
+    raise DevstackError("Kafka does not know the registry of institutions: run this again")
 
 
 def _is_id(text: str) -> bool:

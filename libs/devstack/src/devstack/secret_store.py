@@ -9,7 +9,7 @@ from pathlib import Path
 
 from joserfc.jwk import ECKey
 
-from devstack.files import make_folder, write_whole
+from devstack.files import make_folder, write_once, write_whole
 
 KEY_BYTES = 32
 
@@ -67,5 +67,5 @@ class SecretStore:
         if not path.exists():
             make_folder(self.folder)
             make_folder(path.parent)
-            write_whole(path, make())
+            write_once(path, make())
         return path

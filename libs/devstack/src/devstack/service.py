@@ -146,7 +146,7 @@ class Migration:
             log,
             f"the migration of {self.service.name}'s database",
         )
-        self.settings.state.mark_done(work, fingerprint)
+        self.settings.state.mark_done({work: fingerprint})
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()

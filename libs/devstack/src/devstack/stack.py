@@ -1,33 +1,32 @@
 """The whole embedded stack: `Stack` starts it, asks it, ends it, and lets institutions in."""
 
-import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from signal import SIGKILL, Signals
 
+from confluent_kafka import KafkaException
+
 from devstack import paths
-from devstack.credentials import CredentialFiles, Credentials
-from devstack.errors import DevstackError
-from devstack.files import PRIVATE_FOLDER, locked, make_folder, write_whole
-from devstack.idp import Clients
-from devstack.kafka import KafkaPart
+from devstack.credentials import Credentials
+from devstack.errors import DevstackError, about_files
+from devstack.files import PRIVATE_FOLDER, locked, make_folder, remove, write_whole
+from devstack.kafka import ADMIN
 from devstack.part import Part, PartStatus, Progress
+from devstack.parts import INFRASTRUCTURE, Builder, Environments
 from devstack.paths import Home
-from devstack.postgres import SUPERUSER, PostgresPart
-from devstack.postgres_roles import PostgresRoles
+from devstack.postgres import SUPERUSER
 from devstack.postgres_user import unprivileged
-from devstack.provision import Provisioner
-from devstack.python_part import PythonPart, require_installed
+from devstack.python_part import require_installed
 from devstack.registry import check_id
 from devstack.secret_store import SecretStore
-from devstack.service import SERVICE_NAMES, SERVICES, Migration, Service, ServiceSettings
+from devstack.service import SERVICE_NAMES, SERVICES
 from devstack.state import LOOPBACK, State
 from devstack.supervisor import Supervisor, at_once
 
-INFRASTRUCTURE = ("kafka", "postgres", "idp", "mail")
-_SOUGHT_DATA = ("kafka", "postgres", "idp", "mail", "secrets", "credentials", "logs", "run")
+_OWN_FOLDERS = (*INFRASTRUCTURE, "secrets", "credentials", "logs", "run")
 _KILL_SECONDS = 10.0
 
 
@@ -40,7 +39,7 @@ class Stack:
 
     Everything it makes is under `home`. What runs is known from files there, so any process may
     make a `Stack` of the same home and go on with it; calls that change something wait for each
-    other between processes. All methods block; from async code call them in a thread.
+    other, between processes too. All methods block: from async code, call them in a thread.
 
     Every method raises `DevstackError` with one sentence for the person at the keyboard.
     """
@@ -52,38 +51,36 @@ class Stack:
         repository: Path | None = None,
         cache: Path | None = None,
         progress: Progress = silent,
+        environment: Environments | None = None,
     ) -> None:
         """Make a handle; nothing is started or written.
 
         Args:
-            home: the folder; `ONCOMENTOR_HOME`, else `.oncomentor` in the repository.
-            repository: where `deploy/` is; found upwards from the current directory.
-            cache: where downloads are shared; `ONCOMENTOR_CACHE`, else the user's cache folder.
-            progress: called with what happens, from several threads, one call at a time or not.
+            home: the folder; by default `ONCOMENTOR_HOME`, else `.oncomentor` in the repository.
+            repository: where `deploy/` is; by default found upwards from the current directory.
+            cache: where downloads are shared; by default `ONCOMENTOR_CACHE`, else the user's cache.
+            progress: called with what happens, one call at a time, from whichever thread.
+            environment: more settings for services, by name of the service.
         """
-        deploy = (repository or paths.find_repository()) / "deploy"
-        root = (home or paths.default_home(deploy.parent)).absolute()
-        self.home = Home(root)
-        self._progress = progress
+        root = repository or paths.find_repository()
+        self.home = Home((home or paths.default_home(root)).absolute())
+        self._progress = _one_at_a_time(progress)
         self._state = State(self.home.state)
-        self._secrets = SecretStore(self.home.folder("secrets"))
-        self._roles = PostgresRoles(deploy / "postgres", self._secrets)
-        self._supervisor = Supervisor(self.home, self._state)
-        self._kafka = KafkaPart(
-            self.home, self._state, self._secrets, cache or paths.default_cache()
-        )
-        self._postgres = PostgresPart(self.home, self._state, self._secrets, self._roles)
-        self._settings = ServiceSettings(self.home, self._state, self._secrets, self._roles)
-        self._clients = Clients(self.home.folder("idp") / "clients.json")
-        self._provisioner = Provisioner(
+        build = Builder(
+            self.home,
+            root,
+            cache or paths.default_cache(),
+            self._progress,
+            environment or {},
             self._state,
-            self._secrets,
-            self._kafka,
-            deploy / "kafka" / "topics.toml",
-            self._clients,
-            CredentialFiles(self.home.folder("credentials")),
+            SecretStore(self.home.folder("secrets")),
         )
-        self._parts: dict[str, Part] = {part.name: part for part in self._make_parts()}
+        self._postgres = build.postgres()
+        self._settings = build.settings()
+        self._provisioner = build.provisioner()
+        self._supervisor = Supervisor(self.home, self._state)
+        self._parts: Mapping[str, Part] = {part.name: part for part in build.parts()}
+        self._port_names = tuple(name for part in self._parts.values() for name in part.ports)
 
     def up(
         self,
@@ -104,9 +101,6 @@ class Stack:
         for name in wanted:
             require_installed(f"{name}_service", f"the service {name}")
         with self._changing():
-            self._settings.make_keys()
-            for name in ("kafka", "postgres", "idp", "mail", "mail-smtp", *SERVICE_NAMES):
-                self._state.port(name)
             at_once(partial(self._start, name) for name in infrastructure)
             self._provisioner.write_clients()
             at_once(partial(self._start, name) for name in wanted)
@@ -120,8 +114,7 @@ class Stack:
             self._down()
 
     def status(self) -> tuple[PartStatus, ...]:
-        """Return how each part is now, infrastructure first; a down stack is all "down"."""
-        make_home(self.home)
+        """Return how each part is now, infrastructure first; waits for nobody, changes nothing."""
         return tuple(self._supervisor.status(part) for part in self._parts.values())
 
     def reset(self, *, yes: bool = False, ask: Callable[[str], bool] | None = None) -> bool:
@@ -129,7 +122,7 @@ class Stack:
 
         Args:
             yes: do it without asking.
-            ask: is given the question and returns the answer.
+            ask: is given the question and returns the answer; without it, the answer is no.
         """
         question = f"Delete all data, secrets and credentials in {self.home.root}?"
         if not yes and (ask is None or not ask(question)):
@@ -138,9 +131,9 @@ class Stack:
             return True
         with self._changing():
             self._down()
-            for name in _SOUGHT_DATA:
-                shutil.rmtree(self.home.folder(name), ignore_errors=True)
-            self.home.state.unlink(missing_ok=True)
+            remove(self.home.state)
+            for name in _OWN_FOLDERS:
+                remove(self.home.folder(name))
         return True
 
     def provision(self, institution_ids: Sequence[str]) -> tuple[Credentials, ...]:
@@ -150,12 +143,7 @@ class Stack:
         """
         ids = [check_id(institution_id) for institution_id in institution_ids]
         with self._changing():
-            self._state.add_institutions(ids)
-            admin = self._kafka.admin()
-            admin.wait_ready()
-            self._provisioner.extend_kafka(admin, self._state.institutions())
-            self._provisioner.write_clients()
-            self._provisioner.write_credentials()
+            self._provisioner.provision(ids)
         return tuple(self.credentials(institution_id) for institution_id in ids)
 
     def credentials(self, holder: str) -> Credentials:
@@ -179,9 +167,7 @@ class Stack:
         """Send one part a signal; after SIGKILL, wait until it is gone."""
         part = self._part(name)
         with self._changing():
-            self._supervisor.send(part, number)
-            if number == SIGKILL:
-                self._supervisor.wait_gone(part, _KILL_SECONDS)
+            self._supervisor.send(part, number, wait=_KILL_SECONDS if number == SIGKILL else 0.0)
 
     def address(self, name: str) -> str:
         """Return host and port of a part (`mail` is its inbox), or of `mail-smtp`.
@@ -189,10 +175,9 @@ class Stack:
         It stays the same for the life of the home, unless somebody else takes the port while the
         part is down.
         """
-        known = {port for part in self._parts.values() for port in part.ports}
-        if name not in known:
-            raise DevstackError(f"there is no part {name!r}: there are {', '.join(sorted(known))}")
-        make_home(self.home)
+        if name not in self._port_names:
+            raise DevstackError(f"there is no {name!r}: there are {', '.join(self._port_names)}")
+        self._know_ports()
         return f"{LOOPBACK}:{self._state.port(name)}"
 
     def service_environment(self, name: str, *, owner: bool = False) -> dict[str, str]:
@@ -202,17 +187,24 @@ class Stack:
         """
         service = next((one for one in SERVICES if one.name == name), None)
         if service is None:
-            raise DevstackError(
-                f"there is no service {name!r}: there are {', '.join(SERVICE_NAMES)}"
-            )
-        make_home(self.home)
-        self._settings.make_keys()
+            raise DevstackError(f"there is no service {name!r}: {', '.join(SERVICE_NAMES)} are")
+        self._know_ports()
         return self._settings.environment(service, owner=owner)
 
     def superuser_dsn(self, database: str = SUPERUSER) -> str:
         """Return PostgreSQL's address as its superuser; it holds the password, so never log it."""
-        password = self._postgres.superuser_password()
-        return f"postgresql://{SUPERUSER}:{password}@{self.address('postgres')}/{database}"
+        address = self.address("postgres")
+        return (
+            f"postgresql://{SUPERUSER}:{self._postgres.superuser_password()}@{address}/{database}"
+        )
+
+    def kafka_login(self, user: str = ADMIN) -> Mapping[str, str]:
+        """Return what a Kafka user (a service, `downstream`, by default the superuser) logs in with.
+
+        Never log it. Keys: bootstrap, security, mechanism, username, password, group_prefix.
+        """
+        self._know_ports()
+        return self._provisioner.kafka_login(user)
 
     def _start(self, name: str) -> bool:
         part = self._part(name)
@@ -223,8 +215,8 @@ class Stack:
         return started
 
     def _down(self) -> None:
-        names = [name for name in self._parts if name not in INFRASTRUCTURE]
-        for group in (names, INFRASTRUCTURE):
+        services = [name for name in self._parts if name not in INFRASTRUCTURE]
+        for group in (services, INFRASTRUCTURE):
             at_once(partial(self._supervisor.stop, self._parts[name]) for name in group)
 
     def _part(self, name: str) -> Part:
@@ -232,64 +224,42 @@ class Stack:
             raise DevstackError(f"there is no part {name!r}: there are {', '.join(self._parts)}")
         return self._parts[name]
 
-    def _make_parts(self) -> Iterator[Part]:
-        yield self._kafka
-        yield self._postgres
-        yield self._identity_provider()
-        yield self._mail_catcher()
-        yield from (self._service(service) for service in SERVICES)
-
-    def _identity_provider(self) -> PythonPart:
-        def arguments() -> tuple[str, ...]:
-            key = self._secrets.signing_keys("oidc-signing").private
-            port = str(self._state.port("idp"))
-            return "--port", port, "--key-file", str(key), "--clients-file", str(self._clients.path)
-
-        return PythonPart(
-            self.home,
-            self._state,
-            "idp",
-            "the identity provider",
-            "devstack.idp",
-            ("idp",),
-            arguments,
-        )
-
-    def _mail_catcher(self) -> PythonPart:
-        def arguments() -> tuple[str, ...]:
-            smtp, http = str(self._state.port("mail-smtp")), str(self._state.port("mail"))
-            folder = str(self.home.folder("mail"))
-            return "--smtp-port", smtp, "--http-port", http, "--folder", folder
-
-        ports = ("mail", "mail-smtp")
-        return PythonPart(
-            self.home, self._state, "mail", "the mail catcher", "devstack.mail", ports, arguments
-        )
-
-    def _service(self, service: Service) -> PythonPart:
-        part = PythonPart(
-            self.home,
-            self._state,
-            service.name,
-            service.name,
-            service.module,
-            (service.name,),
-            environment=lambda: self._settings.environment(service),
-            before=lambda: Migration(self._settings, service, part).run(self._progress),
-        )
-        return part
+    def _know_ports(self) -> None:
+        """Have every port chosen: only the lock's holder may write that down."""
+        if any(self._state.known_port(name) is None for name in self._port_names):
+            with self._changing():
+                pass
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        make_home(self.home)
-        with locked(self.home.lock, lambda: self._progress("waiting for another one to finish")):
-            yield
+        """Hold the stack's lock over a home that is prepared; tell failures in a sentence."""
+        try:
+            _make_home(self.home)
+            with locked(self.home.lock, lambda: self._progress("waiting for another to finish")):
+                for name in self._port_names:
+                    self._state.port(name)
+                self._settings.make_keys()
+                yield
+        except OSError as error:
+            raise about_files(error, self.home.root) from error
+        except KafkaException as error:
+            raise DevstackError(f"Kafka refused: {error.args[0].str()}") from error
 
 
-def make_home(home: Home) -> None:
+def _make_home(home: Home) -> None:
     """Make the folder, and have git ignore all of it wherever it is."""
     # Root's PostgreSQL runs as another user, who must pass through to its own folder.
     make_folder(home.root, 0o711 if unprivileged() else PRIVATE_FOLDER)
     ignore = home.root / ".gitignore"
     if not ignore.exists():
         write_whole(ignore, "*\n")
+
+
+def _one_at_a_time(progress: Progress) -> Progress:
+    guard = threading.Lock()
+
+    def guarded(text: str) -> None:
+        with guard:
+            progress(text)
+
+    return guarded

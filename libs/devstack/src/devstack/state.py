@@ -4,7 +4,7 @@ import json
 import secrets
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -45,6 +45,10 @@ class State:
                 self._write(content)
             return content["ports"][name]
 
+    def known_port(self, name: str) -> int | None:
+        """Return the port of that name if it has one; changes nothing."""
+        return self._read()["ports"].get(name)
+
     def change_port(self, name: str) -> int:
         """Forget the port of that name, which somebody else has taken, and return another."""
         with self._guard:
@@ -69,11 +73,13 @@ class State:
         """Return the fingerprint of what a piece of work was last done for."""
         return self._read()["done"].get(work)
 
-    def mark_done(self, work: str, fingerprint: str) -> None:
-        """Remember that a piece of work was done for that fingerprint."""
+    def mark_done(self, fingerprints: Mapping[str, str]) -> None:
+        """Remember for which fingerprints these pieces of work were done."""
+        if not fingerprints:
+            return
         with self._guard:
             content = self._read()
-            content["done"][work] = fingerprint
+            content["done"].update(fingerprints)
             self._write(content)
 
     def _read(self) -> _Content:

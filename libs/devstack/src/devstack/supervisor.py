@@ -58,8 +58,13 @@ class Supervisor:
             progress(f"{part.title} has new settings")
             self.stop(part)
         begun = time.monotonic()
-        part.prepare(progress)
-        self._wait_ready(part, self._launch(part, progress))
+        try:
+            self._wait_ready(part, self._launch(part, progress))
+        except DevstackError:
+            if all(self._is_free(name) for name in part.ports):
+                raise
+            # Somebody took the port between our look and its start: once more, elsewhere.
+            self._wait_ready(part, self._launch(part, progress))
         progress(f"{part.title} is up ({time.monotonic() - begun:.1f} s)")
         return True
 
@@ -75,8 +80,8 @@ class Supervisor:
                 )
         self._record_file(part).unlink(missing_ok=True)
 
-    def send(self, part: Part, number: Signals) -> None:
-        """Send a signal to the part's process.
+    def send(self, part: Part, number: Signals, *, wait: float) -> None:
+        """Send a signal to the part's process, then wait until it is gone, at most so long.
 
         Raises:
             DevstackError: it does not run.
@@ -84,22 +89,19 @@ class Supervisor:
         record = self._running(part)
         if record is None or not process.send(record.mark, number):
             raise DevstackError(f"{part.title} does not run: start it first")
-
-    def wait_gone(self, part: Part, seconds: float) -> bool:
-        """Wait until the part's process is gone; return whether it is."""
-        record = self._running(part)
-        return record is None or process.wait_gone(record.mark, seconds)
+        process.wait_gone(record.mark, wait)
 
     def status(self, part: Part) -> PartStatus:
         """Return how the part is now. Changes nothing, so it needs no lock."""
         record = self._running(part)
         state: PartState = "down"
+        port = self.state.known_port(part.ports[0])
         if record is not None:
-            state = "up" if part.is_ready() else "not ready"
+            state = "up" if self._is_ready(part, record.mark) else "not ready"
         return PartStatus(
             name=part.name,
             state=state,
-            address=f"{LOOPBACK}:{self.state.port(part.ports[0])}",
+            address=f"{LOOPBACK}:{port}" if port else "",
             pid=record.pid if record else None,
             memory_mb=process.resident_mb(record.mark) if record else 0.0,
             age_seconds=max(0.0, time.time() - process.started_at(record.mark)) if record else 0.0,
@@ -108,7 +110,7 @@ class Supervisor:
 
     def _launch(self, part: Part, progress: Progress) -> Mark:
         for name in part.ports:
-            if not is_free(self.state.port(name)):
+            if not self._is_free(name):
                 taken = self.state.port(name)
                 progress(
                     f"port {taken} is taken by somebody else, {part.title} moves to "
@@ -127,8 +129,9 @@ class Supervisor:
     def _wait_ready(self, part: Part, mark: Mark) -> None:
         deadline = time.monotonic() + part.start_seconds
         log = self.home.log(part.name)
-        while not part.is_ready():
+        while not self._is_ready(part, mark):
             if not process.is_alive(mark):
+                self._record_file(part).unlink(missing_ok=True)
                 raise DevstackError(
                     f"{part.title} ended while starting: {last_line(log)} (see {log})"
                 )
@@ -139,12 +142,21 @@ class Supervisor:
                 )
             time.sleep(_POLL_SECONDS)
 
+    def _is_ready(self, part: Part, mark: Mark) -> bool:
+        """Return whether this very process serves; another one on its port does not count."""
+        return part.is_ready() and process.listens(mark, self.state.port(part.ports[0]))
+
+    def _is_free(self, port_name: str) -> bool:
+        return is_free(self.state.port(port_name))
+
     def _running(self, part: Part) -> _Record | None:
         """Return the record of the part if its very process lives, written down or not."""
-        path = self._record_file(part)
-        if path.exists():
-            record = _Record(**json.loads(path.read_text()))
-            return record if process.is_alive(record.mark) else None
+        try:
+            record = _Record(**json.loads(self._record_file(part).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            record = None
+        if record is not None and process.is_alive(record.mark):
+            return record
         # Whoever started it may have been killed before it could write it down.
         found = process.find(self._token(part))
         return _Record(found.pid, found.born, "unknown") if found else None
@@ -171,7 +183,8 @@ def _fingerprint(command: Command) -> str:
     own = {
         name: value for name, value in command.environment.items() if name.startswith("ONCOMENTOR_")
     }
-    return hashlib.sha256(json.dumps([command.argv, own], sort_keys=True).encode()).hexdigest()
+    deciding = json.dumps([command.argv, own, command.configuration], sort_keys=True)
+    return hashlib.sha256(deciding.encode()).hexdigest()
 
 
 def at_once(jobs: Iterable[Callable[[], object]]) -> None:
