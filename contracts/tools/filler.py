@@ -78,6 +78,7 @@ _BY_NAME: Final[Mapping[str, object]] = {
     "duration_minutes": 60,
     "event_type": "person.submitted.v1",
     "ical_uid": f"{identifier('session_id')}@oncomentor.invalid",
+    "max_profile_age_days": 365,
     "mentee": _person("mentee", profile_version=1),
     "mentee_roles": [{"programme_id": "leadership-ladder", "goals": ["team_leadership"]}],
     "mentor": _person("mentor", profile_version=3),

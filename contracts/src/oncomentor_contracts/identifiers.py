@@ -4,10 +4,11 @@ import hashlib
 import hmac
 import os
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY_BYTES: Final = 32  # as long as the digest: RFC 2104, section 3
 
 
@@ -16,7 +17,7 @@ def uuid7(now: datetime) -> UUID:
 
     Source: RFC 9562, section 5.7.
     """
-    milliseconds = int(now.timestamp() * 1000) & ((1 << 48) - 1)
+    milliseconds = (now - _EPOCH) // timedelta(milliseconds=1) & ((1 << 48) - 1)
     tail = int.from_bytes(os.urandom(10))
     value = (milliseconds << 80) | (0x7 << 76) | ((tail >> 64 & 0xFFF) << 64)
     return UUID(int=value | (0b10 << 62) | (tail & ((1 << 62) - 1)))
