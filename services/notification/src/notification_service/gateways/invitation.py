@@ -85,7 +85,7 @@ def _event(invitation: Invitation, start: datetime) -> Event:
     event.add("uid", invitation.uid)
     event.add("dtstamp", invitation.stamped_at.astimezone(UTC))
     event.add("sequence", invitation.sequence)
-    event.add("dtstart", start)
+    event.add("dtstart", *_start(start))
     event.add("duration", invitation.duration)
     event.add("summary", invitation.summary)
     event.add("description", invitation.description)
@@ -111,6 +111,13 @@ def _event(invitation: Invitation, start: datetime) -> Event:
         ),
     )
     return event
+
+
+def _start(start: datetime) -> tuple[datetime, dict[str, str]]:
+    """Return the start and its parameters; left alone, icalendar takes some zones for UTC."""
+    if start.tzinfo is UTC:
+        return start, {}
+    return start.replace(tzinfo=None), {"TZID": str(start.tzinfo)}
 
 
 def _address(mailbox: Mailbox, **parameters: str) -> vCalAddress:

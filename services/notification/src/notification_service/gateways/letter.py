@@ -167,14 +167,27 @@ def _facts(occasion: Occasion, locale: Locale, common: Mapping[str, str]) -> dic
 
 def _moment(local: datetime, locale: Locale) -> str:
     day = format_date(local, "full", locale=locale)
-    clock = format_time(local, "short", tzinfo=local.tzinfo, locale=locale)
-    zone = get_timezone_name(local, "long", locale=locale)
-    return f"{day}, {clock} ({zone})"
+    return f"{day}, {_clock(local, locale)} ({_zone_name(local, locale)})"
 
 
 def _day(local: datetime, locale: Locale) -> str:
     day = format_skeleton("MMMEd", local, tzinfo=local.tzinfo, locale=locale)
-    return f"{day}, {format_time(local, 'short', tzinfo=local.tzinfo, locale=locale)}"
+    return f"{day}, {_clock(local, locale)}"
+
+
+def _clock(local: datetime, locale: Locale) -> str:
+    # A narrow space before AM would make a plain subject one that has to be encoded.
+    clock = format_time(local, "short", tzinfo=local.tzinfo, locale=locale)
+    return clock.replace("\u202f", " ")
+
+
+def _zone_name(local: datetime, locale: Locale) -> str:
+    """Return the zone's name on that day; where Babel has only an offset, with its city."""
+    name = get_timezone_name(local, "long", locale=locale)
+    if not any(c.isdigit() for c in name):
+        return name
+    city = str(local.tzinfo).rpartition("/")[2].replace("_", " ")
+    return f"{name}, {city}"
 
 
 def _table(said: Mapping[str, Any], common: Mapping[str, str]) -> list[tuple[str, str]]:

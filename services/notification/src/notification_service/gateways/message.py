@@ -48,13 +48,14 @@ def compose(envelope: Envelope, letter: Letter, calendar: str | None) -> EmailMe
     message["Date"] = envelope.dated_at
     message["Message-ID"] = message_id(envelope.delivery_id, envelope.sender.address)
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = letter.language
     message.set_content(letter.text, cte="quoted-printable")
     message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     if calendar is not None:
         message.add_alternative(
             calendar, subtype="calendar", cte="base64", params={"method": METHOD}
         )
+    # Last: making a mail multipart moves what Content- headers it has into the first part.
+    message["Content-Language"] = letter.language
     return message
 
 

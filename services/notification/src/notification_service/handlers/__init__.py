@@ -3,6 +3,7 @@
 from notification_service.domain.match import MatchState
 from notification_service.handlers import deliveries, matches, registry, sessions
 from oncomentor_contracts import topics
+from oncomentor_contracts.block import ContactChanged, ContactDeleted, KeyChanged, KeyDeleted
 from oncomentor_contracts.institution import InstitutionChanged, InstitutionDeleted
 from oncomentor_contracts.matching import (
     MatchAccepted,
@@ -17,14 +18,7 @@ from oncomentor_contracts.matching import (
     MatchWithdrawn,
 )
 from oncomentor_contracts.notification import DeliveryFailed, DeliveryIntended, DeliverySent
-from oncomentor_contracts.profile import (
-    ContactChanged,
-    ContactDeleted,
-    KeyChanged,
-    KeyDeleted,
-    ProfileChanged,
-    ProfileDeleted,
-)
+from oncomentor_contracts.profile import ProfileChanged, ProfileDeleted
 from oncomentor_contracts.programme import ProgrammeChanged, ProgrammeDeleted
 from oncomentor_contracts.scheduling import LinkIssued, SessionBooked, SessionUnbookable
 from servicekit.subscription import Bulk, Subscription

@@ -4,18 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from notification_service.store import registry as store
+from oncomentor_contracts.block import ContactChanged, ContactDeleted, KeyChanged, KeyDeleted
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.institution import InstitutionChanged, InstitutionDeleted
-from oncomentor_contracts.profile import (
-    CodedProfile,
-    ContactChanged,
-    ContactDeleted,
-    KeyChanged,
-    KeyDeleted,
-    ProfileChanged,
-    ProfileDeleted,
-    Purpose,
-)
+from oncomentor_contracts.profile import CodedProfile, ProfileChanged, ProfileDeleted, Purpose
 from oncomentor_contracts.programme import ProgrammeChanged, ProgrammeDeleted
 from servicekit.tx import Tx
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from notification_service.store.registry import SealedContact
+from oncomentor_contracts.block import EncryptedBlock
 from oncomentor_contracts.notification import DeliveryIntended
-from oncomentor_contracts.profile import EncryptedBlock
 
 
 class SealedName(BaseModel):

@@ -18,9 +18,9 @@ from notification_service.gateways.smtp import MailServer, RefusedError
 from notification_service.jobs.order import MailOrder, SealedName
 from notification_service.jobs.preparing import fail
 from notification_service.store import mails
+from oncomentor_contracts.block import ContactBlock
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.notification import DeliverySent, FailureReason
-from oncomentor_contracts.profile import ContactBlock
 from servicekit.errors import TransientError
 from servicekit.security import Key, UnsealableError, decrypt_block, unseal
 from servicekit.subscription import Effect, Timer
