@@ -226,6 +226,11 @@ async def work_off(tx: Tx) -> list[Event]:
     return [event for seq, event in (await _outbox(tx)).items() if seq not in before]
 
 
+def alike(left: Event, right: Event) -> bool:
+    """Whether two events say the same, whatever envelope they came in."""
+    return (type(left), left.model_dump()) == (type(right), right.model_dump())
+
+
 async def _outbox(tx: Tx) -> dict[int, Event]:
     rows = await tx.conn.fetch(
         "SELECT seq, header_names, header_values, record_value FROM kit.outbox ORDER BY seq"

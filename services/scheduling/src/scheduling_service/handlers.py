@@ -156,9 +156,6 @@ def _window(hours: WeeklyHours) -> WeeklyWindow:
 
 
 def _second(local: time) -> int:
-    if local.tzinfo is not None:
-        raise InvalidHoursError("weekly hours are times of the profile's zone, without an offset")
-
     return local.hour * 3600 + local.minute * 60 + local.second
 
 

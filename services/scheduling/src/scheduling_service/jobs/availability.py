@@ -1,6 +1,6 @@
 """Saying what people's availability is now, whenever it differs from what was said last."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple
 from typing import Final
 from uuid import UUID
@@ -38,12 +38,7 @@ async def refresh_people(timer: Timer, tx: Tx) -> Sequence[Event]:
     await calendar.lock_calendars(tx, causes)
     changes = await say_availability(tx, causes)
     await outbox.append(tx, [(change, causes[change.person_id]) for change in changes])
-    pledged = [
-        change.time_zone
-        for change in changes
-        if isinstance(change, AvailabilityChanged) and change.minutes_left_month is not None
-    ]
-    await _await_months(tx, pledged)
+    await _await_months(tx, await projection.list_pledged_zones(tx, causes))
     if await projection.list_open_matches(tx, person_ids=causes):
         waited_for = {"person_ids": [str(person_id) for person_id in causes]}
         await tx.schedule(work.RETRY_BOOKINGS, timer.key, tx.now, waited_for)
@@ -90,9 +85,9 @@ async def say_availability(
     ]
 
 
-async def _await_months(tx: Tx, zones: Iterable[str]) -> None:
+async def _await_months(tx: Tx, zones: Sequence[str]) -> None:
     """Set a timer for the start of each zone's next month, one per zone and month."""
-    for name in sorted(set(zones)):
+    for name in zones:
         zone = zone_of(name)
         month = month_after(month_of(int(tx.now.timestamp()), zone))
         due_at = utc(wall_instant(month, 0, zone))

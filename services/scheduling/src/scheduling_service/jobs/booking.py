@@ -75,10 +75,11 @@ async def book_first_session(timer: Timer, tx: Tx, *, meeting_base_url: str) -> 
     await projection.update_match(tx, replace(match, booking=Booking.BOOKED, reason=None))
     url = gateways.mint_link(meeting_base_url)
     await store.insert_link(tx, session.session_id, url)
+    drawn_on = [match.mentor_id] if _draw(wish, session.start) else []
     return [
         _booked(session),
         LinkIssued(session_id=session.session_id, url=url),
-        *await say_availability(tx, [match.mentor_id]),
+        *await say_availability(tx, drawn_on),
     ]
 
 

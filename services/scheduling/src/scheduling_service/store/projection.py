@@ -124,6 +124,19 @@ async def list_pledged_people(tx: Tx, time_zone: str) -> list[UUID]:
     return [row["person_id"] for row in rows]
 
 
+async def list_pledged_zones(tx: Tx, person_ids: Collection[UUID]) -> list[str]:
+    """Return the zones of those of these people for whom minutes were pledged, in order."""
+    rows = await tx.conn.fetch(
+        """
+        SELECT DISTINCT time_zone FROM people
+         WHERE person_id = ANY($1) AND pledges <> '{}'
+         ORDER BY time_zone
+        """,
+        list(person_ids),
+    )
+    return [row["time_zone"] for row in rows]
+
+
 async def insert_match(
     tx: Tx, match: Match, *, institution_ids: Sequence[str], activated_at: datetime
 ) -> None:

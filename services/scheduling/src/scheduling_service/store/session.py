@@ -38,7 +38,7 @@ async def _draw_minutes(tx: Tx, draw: Draw) -> bool:
     status = await tx.conn.execute(
         """
         INSERT INTO protected_months AS p (person_id, programme_id, month_on, minutes_drawn)
-        SELECT $1, $2, $3, $4 WHERE $4 <= $5
+        SELECT $1, $2, $3, $4::integer WHERE $4 <= $5::integer
         ON CONFLICT (person_id, programme_id, month_on) DO UPDATE
            SET minutes_drawn = p.minutes_drawn + excluded.minutes_drawn
          WHERE p.minutes_drawn + excluded.minutes_drawn <= $5
