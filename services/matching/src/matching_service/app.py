@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from matching_service import api
 from matching_service.domain.taxonomy import Taxonomy
-from matching_service.handlers.index import subscriptions
-from matching_service.jobs.index import jobs
+from matching_service.handlers import subscriptions
+from matching_service.jobs import jobs
 from matching_service.jobs.judge import Judge
 from matching_service.settings import Settings
 from matching_service.store.survivors import BlockReader
@@ -32,16 +32,12 @@ def build(settings: Settings) -> Service:
 
 
 def taxonomy() -> Taxonomy:
-    """Return what the score needs of the vocabularies.
-
-    Topics may name tumour types as well, so both trees stand together there.
-    """
-    oncotree = _tree("oncotree")
+    """Return what the score needs of the vocabularies."""
     return Taxonomy(
         goals=_tree("goal"),
-        topics={**oncotree, **_tree("topic")},
+        topics=_tree("topic"),
         methods=_tree("method"),
-        cancer_types=oncotree,
+        cancer_types=_tree("oncotree"),
         career_stages=_ladder("career_stage"),
         age_bands=_ladder("age_band"),
     )

@@ -5,13 +5,8 @@ from uuid import UUID
 
 from matching_service.domain.pool import SURVIVORSHIP
 from matching_service.store import people, survivors, work
+from oncomentor_contracts.block import KeyChanged, KeyDeleted, SurvivorChanged, SurvivorDeleted
 from oncomentor_contracts.event import Event
-from oncomentor_contracts.profile import (
-    KeyChanged,
-    KeyDeleted,
-    SurvivorChanged,
-    SurvivorDeleted,
-)
 from servicekit.tx import Tx
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pydantic
 
 from matching_service.domain.pool import Survivor
-from oncomentor_contracts.profile import (
+from oncomentor_contracts.block import (
     EncryptedBlock,
     KeyChanged,
     ReadinessState,
