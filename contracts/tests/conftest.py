@@ -42,7 +42,7 @@ def _instances(schema: Schema, document: Schema) -> st.SearchStrategy[Any]:
         return st.one_of([_instances(each, document) for each in schema["anyOf"]])
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
-    of_type = {
+    of_type: Mapping[str, Callable[[Schema, Schema], st.SearchStrategy[Any]]] = {
         "array": _lists,
         "boolean": lambda *_: st.booleans(),
         "integer": lambda part, _: st.integers(part.get("minimum"), part.get("maximum")),

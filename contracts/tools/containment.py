@@ -54,20 +54,19 @@ class Containment:
         return list(dict.fromkeys(found))
 
     def _place(self, writer: Schema, reader: Schema, path: str) -> Iterator[Gap]:
+        written, taken = _resolved(writer, self.writer), _resolved(reader, self.reader)
         references = (writer.get("$ref", ""), reader.get("$ref", ""))
-        if all(references) and references in self._seen:
-            return  # a model that holds itself: compared once, it is compared at every depth
-        self._seen.add(references)
-        writer, reader = _resolved(writer, self.writer), _resolved(reader, self.reader)
-        if alternatives := _alternatives(writer):
+        if alternatives := _alternatives(written):
             for each in alternatives:
                 yield from self._place(each, reader, path)
-        elif alternatives := _alternatives(reader):
+        elif alternatives := _alternatives(taken):
             found = [list(self._place(writer, each, path)) for each in alternatives]
             yield from min(found, key=lambda gaps: (any(g.rule == "type" for g in gaps), len(gaps)))
-        else:
-            yield from self._one(writer, reader, path)
-        self._seen.discard(references)
+        elif references not in self._seen:
+            # A model that holds itself is compared once: below, it is the same again.
+            self._seen.update({references} if all(references) else ())
+            yield from self._one(written, taken, path)
+            self._seen.discard(references)
 
     def _one(self, writer: Schema, reader: Schema, path: str) -> Iterator[Gap]:
         if gap := _types(writer, reader, path):
