@@ -57,7 +57,7 @@ def main(
 def _refusals(frozen: Frozen, events: Sequence[type[Event]]) -> Iterator[str]:
     """Yield why the models cannot stand beside what is frozen."""
     for name in frozen.touched():
-        yield f"{name}: frozen, and was changed or removed; run: git checkout -- contracts/{name}"
+        yield f"contracts/{name}: frozen and changed or gone; run: git checkout -- contracts/{name}"
     if frozen.touched():
         return
     for gone in sorted(frozen.types() - {event.TYPE for event in events}):
