@@ -3,6 +3,7 @@
 import textwrap
 import types
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -45,8 +46,7 @@ def word_problems(body: Body, path: str = "") -> Iterator[Problem]:
 
     Which vocabulary a field takes its terms from is said in the model, by `In`.
     """
-    for name, field in type(body).model_fields.items():
-        words = _vocabulary(field.annotation, field.metadata)
+    for name, words in _vocabularies(type(body)):
         for place, value in _values(f"{path}{name}", getattr(body, name)):
             if isinstance(value, Body):
                 yield from word_problems(value, f"{place}.")
@@ -63,6 +63,13 @@ def repeated(path: str, field: str, values: Sequence[str]) -> Iterator[tuple[str
         if value in seen:
             yield f"{path}[{index}].{field}", seen[value]
         seen.setdefault(value, index)
+
+
+@cache
+def _vocabularies(model: type[Body]) -> Sequence[tuple[str, str | None]]:
+    """Return the model's fields, each with the vocabulary that its terms are of."""
+    fields = model.model_fields.items()
+    return [(name, _vocabulary(field.annotation, field.metadata)) for name, field in fields]
 
 
 def _values(path: str, value: object) -> Iterator[tuple[str, Any]]:
