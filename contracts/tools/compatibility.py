@@ -5,7 +5,6 @@ is stricter counts.
 """
 
 import json
-import re
 from dataclasses import dataclass
 
 from jsoncompat import check_compat
@@ -48,8 +47,8 @@ def breaks(event_type: str, revision: int, old: Schemas, new: Schemas) -> list[B
 
 def successor(event_type: str) -> str:
     """Return the type that a breaking change is said as: `match.cleared.v2` after `.v1`."""
-    stem, version = re.fullmatch(r"(.+\.v)([0-9]+)", event_type).groups()  # type: ignore[union-attr]
-    return f"{stem}{int(version) + 1}"
+    stem, _, version = event_type.rpartition(".v")
+    return f"{stem}.v{int(version) + 1}"
 
 
 def _one_word(gap: Gap) -> bool:
