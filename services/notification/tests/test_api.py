@@ -167,12 +167,19 @@ async def test_deliveries_can_be_picked_by_person_match_and_state(
     assert await edge.as_center(NORTH, state="sent") == []
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 501}, {"state": "x"}, {"colour": "x"}])
-async def test_a_question_that_is_none_is_told_so(edge: Edge, query: dict[str, Any]) -> None:
-    answer = await edge.ask(edge.issuer.token(["institution"], NORTH), **query)
+async def test_a_question_that_is_none_is_told_so(edge: Edge) -> None:
+    token = edge.issuer.token(["institution"], NORTH)
+    questions: list[dict[str, Any]] = [
+        {"limit": 0},
+        {"limit": 501},
+        {"state": "x"},
+        {"colour": "x"},
+    ]
 
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
+    answers = [await edge.ask(token, **question) for question in questions]
+
+    assert {answer.status_code for answer in answers} == {422}
+    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
 
 
 async def test_who_belongs_to_no_center_sees_nothing(edge: Edge, database: Database) -> None:
@@ -183,12 +190,15 @@ async def test_who_belongs_to_no_center_sees_nothing(edge: Edge, database: Datab
     assert answer.json() == {"deliveries": []}
 
 
-@pytest.mark.parametrize(
-    "table",
-    ["contacts", "person_keys", "people", "matches", "sessions", "mails", "meeting_links"],
-)
-async def test_the_http_edge_cannot_read_anything_else(api_database: Database, table: str) -> None:
+async def test_the_http_edge_may_read_deliveries_alone(api_database: Database) -> None:
     async with api_database.transaction(institution_id="consortium") as tx:
-        may_read = await tx.conn.fetchval("SELECT has_table_privilege($1, 'SELECT')", table)
+        readable = await tx.conn.fetch(
+            """
+            SELECT table_name
+              FROM information_schema.tables
+             WHERE table_schema = 'public'
+               AND has_table_privilege(format('public.%I', table_name), 'SELECT')
+            """
+        )
 
-    assert not may_read
+    assert {row["table_name"] for row in readable} == {"deliveries", "migrations"}
