@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 
 Schema = Mapping[str, Any]
 Instances = Callable[[Schema], st.SearchStrategy[Any]]
-
-settings.register_profile("contracts", deadline=None, print_blob=True)
-settings.load_profile("contracts")
 
 _TEXT = st.characters(codec="utf-8", exclude_characters="\x00")
 

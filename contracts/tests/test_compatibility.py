@@ -3,7 +3,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsoncompat import check_compat
 from pydantic import Field, create_model
@@ -14,6 +14,8 @@ from oncomentor_contracts import topics
 from oncomentor_contracts.event import Body, Code, Event, In, Instant, OpenEnum, PersonId
 from oncomentor_contracts.matching import MatchCleared
 from schemas import Schema, schemas_of
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Instances = Callable[[Schema], st.SearchStrategy[Any]]
 
@@ -374,7 +376,7 @@ def anonymous(schema: Schema) -> str:
 
 @pytest.mark.parametrize("change", [name for name in PASSES if "itself" not in name])
 @given(data=st.data())
-@settings(max_examples=20)
+@settings(UNHURRIED, max_examples=20)
 def test_what_either_writes_the_other_reads(
     change: str, instances: Instances, data: st.DataObject
 ) -> None:

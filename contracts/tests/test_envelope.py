@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from cloudevents.core.bindings import http, kafka
 from cloudevents.core.formats.json import JSONFormat
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oncomentor_contracts.envelope import (
@@ -17,6 +17,8 @@ from oncomentor_contracts.envelope import (
     from_headers,
     from_structured,
 )
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EVENT_ID = UUID("019cadc6-9a80-75e1-8d2a-dbd3f45a4cd8")
@@ -64,11 +66,13 @@ def a_document(**changed: object) -> bytes:
     return json.dumps({**an_envelope().attributes(), "data": {}, **changed}).encode()
 
 
+@UNHURRIED
 @given(envelopes)
 def test_kafka_headers_carry_the_whole_envelope(envelope: Envelope) -> None:
     assert from_headers(envelope.headers()) == envelope
 
 
+@UNHURRIED
 @given(envelopes, documents.filter(lambda data: data is not None))
 def test_a_structured_document_carries_the_envelope_and_the_data(
     envelope: Envelope, data: object
@@ -80,6 +84,7 @@ def test_a_structured_document_carries_the_envelope_and_the_data(
     assert json.loads(received_data) == data
 
 
+@UNHURRIED
 @given(envelopes)
 def test_a_deletion_has_no_data_in_a_structured_document(envelope: Envelope) -> None:
     document = envelope.structured(None)
@@ -88,6 +93,7 @@ def test_a_deletion_has_no_data_in_a_structured_document(envelope: Envelope) -> 
     assert from_structured(document) == (envelope, None)
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(st.text(), st.none() | st.binary())))
 def test_headers_from_anyone_give_an_envelope_or_an_envelope_error(noise: list[Header]) -> None:
     named = "nothing was refused"
@@ -99,6 +105,7 @@ def test_headers_from_anyone_give_an_envelope_or_an_envelope_error(noise: list[H
     assert named
 
 
+@UNHURRIED
 @given(st.binary() | documents.map(lambda data: json.dumps(data).encode()))
 def test_documents_from_anyone_give_an_envelope_or_an_envelope_error(document: bytes) -> None:
     with pytest.raises(EnvelopeError):

@@ -28,6 +28,8 @@ from oncomentor_contracts.validation import (
     programme_problems,
 )
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 Instances = Callable[[Mapping[str, Any]], st.SearchStrategy[Any]]
 
 CONTRACTS = Path(__file__).resolve().parents[1]
@@ -143,7 +145,7 @@ def test_a_readers_schema_takes_a_word_that_is_not_known_yet() -> None:
 
 @pytest.mark.parametrize("path", WRITERS, ids=named)
 @given(data=st.data())
-@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@settings(UNHURRIED, max_examples=10)
 def test_todays_models_read_what_the_writers_of_every_revision_may_write(
     path: Path, instances: Instances, data: st.DataObject
 ) -> None:

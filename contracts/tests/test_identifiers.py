@@ -2,10 +2,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oncomentor_contracts.identifiers import derived_id, pseudonym, uuid7
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -18,6 +20,7 @@ instants = st.datetimes(
 )
 
 
+@UNHURRIED
 @given(instants)
 def test_an_event_id_is_a_uuid_of_version_7_that_holds_its_millisecond(instant: datetime) -> None:
     event_id = uuid7(instant)
@@ -55,6 +58,7 @@ def test_the_parts_of_a_derived_id_keep_their_borders() -> None:
     assert len(ids) == 3
 
 
+@UNHURRIED
 @given(st.text(min_size=1).filter(lambda text: text.strip()))
 def test_a_pseudonym_is_the_same_each_time_and_of_version_8(local_id: str) -> None:
     first, again = pseudonym(KEY, "north", local_id), pseudonym(KEY, "north", local_id)

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -10,6 +10,8 @@ from oncomentor_contracts.profile import ContactBlock, PersonSubmitted, WeeklyHo
 from oncomentor_contracts.programme import ProgrammeSubmitted
 from oncomentor_contracts.receipt import Problem
 from oncomentor_contracts.validation import LIMIT, problems_of
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PERSON = {
     "institution_id": "north",
@@ -124,6 +126,7 @@ def test_the_path_of_an_unsealed_block_starts_where_it_was_sealed() -> None:
 secrets = st.text(st.characters(codec="utf-8"), min_size=4)
 
 
+@UNHURRIED
 @given(secrets, secrets)
 def test_a_schema_error_never_repeats_what_was_sent(name: str, email: str) -> None:
     contact = {"display_name": [f"§{name}§"], "email": f"§{email}§", "phone": {f"§{name}§": 1}}
@@ -139,6 +142,7 @@ def test_a_thousand_schema_errors_are_told_as_the_first_few() -> None:
     assert len(problems) == LIMIT
 
 
+@UNHURRIED
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

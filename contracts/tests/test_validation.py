@@ -2,7 +2,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oncomentor_contracts.institution import InstitutionSubmitted
@@ -23,6 +23,8 @@ from oncomentor_contracts.validation import (
     programme_problems,
     survivor_problems,
 )
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TODAY = date(2026, 3, 2)
 PERSON_ID = "eb77208d-0c48-8965-9ba1-c152e3f4062d"
@@ -217,6 +219,7 @@ def test_weekly_hours_end_after_they_start_and_do_not_overlap(
 minutes = st.integers(0, 1439)
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(st.integers(1, 2), minutes, minutes), max_size=6))
 def test_an_overlap_is_told_exactly_where_two_hours_share_a_minute(
     weekly: list[tuple[int, int, int]],

@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oncomentor_contracts import vocabulary
 from oncomentor_contracts.vocabulary import Unknown
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+-]{0,59}")
 
 names = pytest.mark.parametrize("name", vocabulary.NAMES)
@@ -56,6 +57,7 @@ def test_every_short_list_says_where_its_terms_come_from(name: str, contracts: P
     assert "source = " in own.read_text() if own.is_file() else name in attribution
 
 
+@UNHURRIED
 @given(st.sampled_from(vocabulary.NAMES), st.text(max_size=300))
 def test_whatever_is_asked_for_the_suggestions_exist(name: str, text: str) -> None:
     suggestions = vocabulary.suggest(name, text)
