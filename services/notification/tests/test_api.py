@@ -194,11 +194,11 @@ async def test_the_http_edge_may_read_deliveries_alone(api_database: Database) -
     async with api_database.transaction(institution_id="consortium") as tx:
         readable = await tx.conn.fetch(
             """
-            SELECT table_name
-              FROM information_schema.tables
-             WHERE table_schema = 'public'
-               AND has_table_privilege(format('public.%I', table_name), 'SELECT')
+            SELECT relname
+              FROM pg_class
+             WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+               AND has_table_privilege(oid, 'SELECT')
             """
         )
 
-    assert {row["table_name"] for row in readable} == {"deliveries", "migrations"}
+    assert {row["relname"] for row in readable} == {"deliveries", "migrations"}
