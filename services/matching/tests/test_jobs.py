@@ -12,6 +12,8 @@ from services.matching.tests.network import (
     a_survivor,
     an_institution,
     availability,
+    do_job,
+    due_timer,
     heard,
     kinds,
     mentee_state,
@@ -349,6 +351,34 @@ async def test_a_mentor_with_fewer_seats_keeps_the_oldest_holds(matching: Matchi
     assert kinds(said) == ["MatchSuperseded", "MatchSuperseded"]
     states = [await state_of(matching, match) for match in held]
     assert states == ["offered_to_mentor", "superseded", "superseded"]
+
+
+async def test_a_programme_with_fewer_seats_releases_the_newest_holds(
+    matching: Matching,
+) -> None:
+    await matching.hears(*a_network()[:3], mentor_state(role={"capacity": None}))
+    for name in ("ann", "bob"):
+        await matching.hears(mentee_state(name))
+        await matching.waits(minutes=1)
+
+    await matching.hears(a_programme_state(mentor_capacity=1))
+    said = await matching.waits(seconds=1)
+
+    assert kinds(said) == ["MatchSuperseded"]
+
+
+async def test_who_is_on_the_queue_already_is_not_moved_back(matching: Matching) -> None:
+    await matching.hears(*a_network()[:3], mentee_state())
+    due = await matching.tx.conn.fetchval("SELECT due_at FROM kit.timers WHERE kind = 'propose'")
+    matching.tx.now += timedelta(minutes=1)
+
+    await matching.tx.schedule("propose_waiting", "grants@1", due - timedelta(minutes=1))
+    timer = await due_timer(matching.tx)
+    assert timer is not None
+    await do_job(matching.tx, timer)
+
+    again = "SELECT due_at FROM kit.timers WHERE kind = 'propose'"
+    assert await matching.tx.conn.fetchval(again) == due
 
 
 async def lane(matching: Matching, **south: Any) -> list[Event]:

@@ -3,6 +3,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from services.matching.tests.builders import (
@@ -371,3 +372,4 @@ class LifeOfAMatch(RuleBasedStateMachine):
 
 
 TestLifeOfAMatch = LifeOfAMatch.TestCase
+TestLifeOfAMatch.settings = settings(deadline=None, max_examples=60)

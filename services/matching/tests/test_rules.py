@@ -3,7 +3,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from services.matching.tests.builders import (
     NORTH,
@@ -291,6 +291,7 @@ ONE_SIDED = {"never-before", "training", "seat-free", "protected-minutes", "past
 """Rules that ask something of the mentor or of the mentee alone."""
 
 
+@settings(deadline=None)
 @given(one=PEOPLE, other=PEOPLE)
 def test_rules_between_two_people_do_not_depend_on_who_is_the_mentor(one: Any, other: Any) -> None:
     context = a_context()

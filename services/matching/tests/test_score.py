@@ -3,7 +3,7 @@ from math import fsum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from services.matching.tests.builders import (
     TAXONOMY,
@@ -68,6 +68,7 @@ WEIGHTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(pair=PAIRS, weights=WEIGHTS, kind=st.sampled_from(["research", "survivorship"]))
 def test_contributions_sum_to_the_score_and_fit_their_contract(
     pair: Pair, weights: Any, kind: str
@@ -89,6 +90,7 @@ def test_contributions_sum_to_the_score_and_fit_their_contract(
         )
 
 
+@settings(deadline=None)
 @given(pair=PAIRS, weights=WEIGHTS)
 def test_a_criterion_that_cannot_be_read_changes_nothing(pair: Pair, weights: Any) -> None:
     context = a_context(a_programme(weights=(("goals", 0.5), ("modality", 0.25))))
@@ -100,6 +102,7 @@ def test_a_criterion_that_cannot_be_read_changes_nothing(pair: Pair, weights: An
     assert score(pair, with_it).value == pytest.approx(score(pair, context).value)
 
 
+@settings(deadline=None)
 @given(pair=PAIRS, factor=st.floats(0.01, 1))
 def test_only_the_proportion_of_weights_counts(pair: Pair, factor: float) -> None:
     scaled = tuple((name, weight * factor) for name, weight in LANE.weights)
@@ -218,6 +221,7 @@ def test_a_sibling_type_cannot_be_told_from_the_same_type() -> None:
     assert lane_score(replace(SECRETS, cancer_type="AML"))["cancer_type"][0] == 0
 
 
+@settings(deadline=None)
 @given(mentor=SURVIVORS.filter(bool))
 def test_the_lane_gives_no_finer_figure_than_three_bands(mentor: Survivor) -> None:
     names = ("cancer_type", "treatments", "age_band", "concerns", "family_situation")
@@ -261,6 +265,7 @@ def test_the_best_eligible_mentor_is_chosen() -> None:
     assert best([]) is None
 
 
+@settings(deadline=None)
 @given(order=st.permutations(list("abcdefgh")))
 def test_ties_are_broken_alike_in_whatever_order_people_come(order: list[str]) -> None:
     assert best([named(name) for name in order]) == best([named(name) for name in "abcdefgh"])

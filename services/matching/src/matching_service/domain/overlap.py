@@ -7,7 +7,9 @@ they are laid out for a given week and compared there.
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from matching_service.domain.zone import zone_of
 
 Hours = tuple[tuple[int, int, int], ...]
 """(ISO weekday, minute of the day it starts, minute it ends), local; 1440 is the day's end."""
@@ -35,9 +37,8 @@ def laid_out(hours: Hours, time_zone: str, week: datetime) -> Stretches:
 
     Source: RFC 5545, section 3.3.5 (local times in gaps and folds).
     """
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database
+    zone = zone_of(time_zone)
+    if zone is None:
         return ()
 
     found = []

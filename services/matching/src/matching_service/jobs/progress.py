@@ -36,7 +36,7 @@ async def advance(timer: Timer, tx: Tx) -> Sequence[Event]:
 
 
 async def recheck(timer: Timer, tx: Tx, *, judge: Judge) -> Sequence[Event]:
-    """Judge open matches again: a person's at once, a center's or programme's person by person.
+    """Judge open matches again: a person's at once, a center's or programme's mentor by mentor.
 
     Emits:
         MatchWithdrawn: a person left or paused, a center left, or a rule does not hold any more.
@@ -48,9 +48,9 @@ async def recheck(timer: Timer, tx: Tx, *, judge: Judge) -> Sequence[Event]:
         case work.PERSON:
             return await _recheck_person(tx, UUID(subject), judge)
         case work.INSTITUTION:
-            found = await matches.list_people_with_open_matches(tx, institution_id=subject)
+            found = await matches.list_mentors_with_open_matches(tx, institution_id=subject)
         case _:
-            found = await matches.list_people_with_open_matches(tx, programme_id=subject)
+            found = await matches.list_mentors_with_open_matches(tx, programme_id=subject)
     for person_id in found:
         await work.schedule_recheck(tx, work.PERSON, person_id)
     return []

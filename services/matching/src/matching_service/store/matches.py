@@ -60,22 +60,22 @@ async def lock_newest_holds(tx: Tx, programme_id: str, mentor_id: UUID, limit: i
     return [_match(row) for row in rows]
 
 
-async def list_people_with_open_matches(
+async def list_mentors_with_open_matches(
     tx: Tx, *, institution_id: str | None = None, programme_id: str | None = None
 ) -> list[UUID]:
-    """Return one person of every open match of an institution, or of a programme."""
+    """Return the mentors of the open matches of an institution, or of a programme."""
     rows = await tx.conn.fetch(
         """
-        SELECT DISTINCT mentee_id FROM matches
+        SELECT DISTINCT mentor_id FROM matches
          WHERE state IN ('proposed', 'offered_to_mentor', 'offered_to_mentee')
            AND ($1::text IS NULL OR $1 IN (mentor_institution_id, mentee_institution_id))
            AND ($2::text IS NULL OR programme_id = $2)
-         ORDER BY mentee_id
+         ORDER BY mentor_id
         """,
         institution_id,
         programme_id,
     )
-    return [row["mentee_id"] for row in rows]
+    return [row["mentor_id"] for row in rows]
 
 
 def _match(row: "asyncpg.Record") -> Match:

@@ -110,12 +110,20 @@ class Waiting:
 async def list_waiting(
     tx: Tx, programme_id: str, *, after: Waiting | None, limit: int
 ) -> list[Waiting]:
-    """Return waiting mentees of a programme after one of them, who waits longest first."""
+    """Return waiting mentees of a programme after one of them, who waits longest first.
+
+    Whom a `propose` row is waiting for already is left out: it will be worked on later than now
+    and see what we see, and moving it back each time could keep it from ever coming up.
+    """
     rows = await tx.conn.fetch(
         """
         SELECT person_id, since_at
-          FROM waiting_mentees
+          FROM waiting_mentees AS w
          WHERE programme_id = $1
+           AND NOT EXISTS (
+               SELECT 1 FROM kit.timers AS t
+                WHERE t.kind = 'propose' AND t.claimed_until IS NULL
+                  AND t.key = w.programme_id || ':' || w.person_id)
            AND ($2::timestamptz IS NULL OR (since_at, person_id) > ($2, $3::uuid))
          ORDER BY since_at, person_id
          LIMIT $4
