@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from oncomentor_client.credentials import Credentials
-from oncomentor_client.message import Answer as Receipt
 from oncomentor_client.message import Outgoing, Route, outgoing
 from oncomentor_contracts.identifiers import derived_id
 from oncomentor_contracts.matching import Answer, ResponseGiven
@@ -22,19 +21,18 @@ class Responder:
         self._institution_id = credentials.institution_id
         self._route = route
 
-    async def respond(
-        self, match_id: UUID, answer: Answer, person_id: UUID | None = None
-    ) -> tuple[Receipt, ...]:
+    async def respond(self, match_id: UUID, answer: Answer, person_id: UUID | None = None) -> UUID:
         """Answer a match; `person_id` says who accepted or declined.
 
-        Over HTTP the receipt comes back at once, over Kafka with the route's `answers`.
+        Returns the event's id, to which a receipt will come (the route's `answers`).
 
         Raises:
             UnreachableError: not delivered; the same call again does no harm.
             RefusedError: the credentials don't allow it.
         """
-        await self._route.send([response(self._institution_id, match_id, answer, person_id)])
-        return tuple(await self._route.answers(0))
+        said = response(self._institution_id, match_id, answer, person_id)
+        await self._route.send([said])
+        return said.envelope.id
 
 
 def response(

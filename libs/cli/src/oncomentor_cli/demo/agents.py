@@ -28,15 +28,19 @@ _POLL_SECONDS = 0.3
 class Agent:
     """Answers yes to everything its center is asked, from the first question that is still open.
 
-    Nothing is remembered between runs: what is open is read from the center's own topic, and an
-    answer that was given before is the same event again.
+    The center clears at once; its people answer when they have got their mail. Nothing is
+    remembered between runs: what is open is read from the center's own topic, and an answer that
+    was given before is the same event again.
     """
 
     center: CenterPlan
     credentials: Credentials
+    observation: Observation
     answered: int = 0
     refused: list[Receipt] = field(default_factory=list)
     """Answers that the network did not take."""
+    _asked: dict[tuple[UUID, UUID], MatchUpdated] = field(default_factory=dict)
+    _given: set[UUID] = field(default_factory=set)
 
     async def run(self) -> None:
         """Hear and answer until cancelled.
@@ -50,36 +54,39 @@ class Agent:
             Subscriber(self.credentials, topic, start="beginning") as heard,
         ):
             responder = Responder(self.credentials, route)
-            await self._answer(responder, await heard.backlog())
+            self._hear(await heard.backlog())
             while True:
-                await self._answer(responder, await heard.fetch(_POLL_SECONDS))
+                await self._answer(responder)
                 self._note(await route.answers(0))
+                self._hear(await heard.fetch(_POLL_SECONDS))
 
-    def _route(self) -> "Route":
+    def _route(self) -> Route:
         if self.center.answers_via is Via.HTTP:
             return HttpRoute(self.credentials, "matching")
         return KafkaRoute(self.credentials)
 
-    async def _answer(self, responder: Responder, received: Sequence[Received]) -> None:
-        for update in _latest(received):
+    def _hear(self, received: Sequence[Received]) -> None:
+        """Keep the last word on each match, for each of the center's people in it."""
+        for one in received:
+            if isinstance(update := one.event, MatchUpdated):
+                self._asked[update.match_id, update.person_id] = update
+
+    async def _answer(self, responder: Responder) -> None:
+        for key, update in list(self._asked.items()):
             answer = _answer_to(update)
+            if answer is Answer.ACCEPT and not self.observation.has_asked(*key):
+                continue  # the mail is on its way
+            del self._asked[key]
             if answer is None:
                 continue
             person_id = update.person_id if answer is Answer.ACCEPT else None
-            self._note(await responder.respond(update.match_id, answer, person_id))
+            self._given.add(await responder.respond(update.match_id, answer, person_id))
             self.answered += 1
 
     def _note(self, receipts: Sequence[Receipt]) -> None:
-        self.refused += [one for one in receipts if one.verdict is Verdict.REJECTED]
-
-
-def _latest(received: Sequence[Received]) -> list[MatchUpdated]:
-    """Return the last word on each match, for each of the center's people in it."""
-    updates: dict[tuple[UUID, UUID], MatchUpdated] = {}
-    for one in received:
-        if isinstance(one.event, MatchUpdated):
-            updates[one.event.match_id, one.event.person_id] = one.event
-    return list(updates.values())
+        # A center's receipts are for its people's rows, too.
+        own = (one for one in receipts if one.event_id in self._given)
+        self.refused += [one for one in own if one.verdict is Verdict.REJECTED]
 
 
 def _answer_to(update: MatchUpdated) -> Answer | None:

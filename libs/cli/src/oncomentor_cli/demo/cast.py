@@ -91,7 +91,7 @@ RIDGE: Final = CenterPlan(
     _center(
         "ridge-demo", "Ridge Oncology Institute", "America/New_York", "US",
         InstitutionPolicy(
-            cross_institution=CrossInstitution.PREFERRED, clearance=Clearance.MANUAL,
+            cross_institution=CrossInstitution.REQUIRED, clearance=Clearance.MANUAL,
             survivor_lane=True,
         ),
     ),

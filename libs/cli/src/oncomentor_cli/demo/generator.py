@@ -148,7 +148,7 @@ def _role(programme: Programme, chance: random.Random, *, is_mentor: bool) -> di
     goals = sorted(chance.sample(_OFFERS[programme.programme_id], 3 if is_mentor else 2))
     role: dict[str, Any] = {"programme_id": programme.programme_id}
     if is_mentor:
-        role |= {"offers": goals, "capacity": chance.choice((1, 2))}
+        role |= {"offers": goals, "capacity": chance.choice((2, 3))}
         role |= {"protected_minutes_month": 240, "years_mentoring": chance.randrange(1, 12)}
         return {"mentor_roles": [role]}
     role |= {"goals": goals, "urgency": chance.choice(("whenever", "soon", "now"))}

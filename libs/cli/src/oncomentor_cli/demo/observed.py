@@ -21,7 +21,12 @@ from oncomentor_contracts.matching import (
     MatchSuperseded,
     MatchWithdrawn,
 )
-from oncomentor_contracts.notification import DeliveryFailed, DeliveryIntended, DeliverySent
+from oncomentor_contracts.notification import (
+    DeliveryFailed,
+    DeliveryIntended,
+    DeliverySent,
+    Template,
+)
 from oncomentor_contracts.receipt import ReceiptAccepted, ReceiptRejected
 from oncomentor_contracts.scheduling import SessionBooked, SessionUnbookable
 
@@ -127,6 +132,15 @@ class Observation:
             if isinstance(one.event, DeliverySent):
                 return one.event
         return None
+
+    def has_asked(self, match_id: UUID, person_id: UUID) -> bool:
+        """Return whether the offer of a match was mailed to one of its people."""
+        return any(
+            told.person_id == person_id
+            and told.template is Template.MATCH_OFFERED
+            and self.sent(told.delivery_id) is not None
+            for told in self.deliveries_of(match_id)
+        )
 
     def counts(self) -> dict[str, int]:
         """Return how much there is of everything; equal before and after a run that did nothing."""

@@ -13,6 +13,7 @@ from oncomentor_cli.table import show_table
 from oncomentor_client.publisher import RowOutcome, RowResult
 
 _REASONS = 2
+_MAILS = 20  # the last ones; the inbox has all
 _WRONG = frozenset({RowOutcome.INVALID, RowOutcome.REJECTED})
 
 
@@ -131,19 +132,21 @@ def _show_wrong_rows(world: World) -> None:
 
 def _show_mails(world: World) -> None:
     show("\nMails (caught on this machine, delivered to nobody)")
+    shown = world.mails[-_MAILS:]
     show_table(
-        ("to", "subject", "calendar (.ics)"),
+        ("to", "subject", "calendar (.ics)", "starts (UTC)"),
         [
             (
                 ", ".join(mail.recipients),
                 mail.subject,
-                f"{mail.calendar.summary}, {mail.calendar.starts_at:%a %Y-%m-%d %H:%M} UTC"
-                if mail.calendar
-                else "",
+                mail.calendar.summary if mail.calendar else "",
+                f"{mail.calendar.starts_at:%a %Y-%m-%d %H:%M}" if mail.calendar else "",
             )
-            for mail in world.mails
+            for mail in shown
         ],
     )
+    if more := len(world.mails) - len(shown):
+        show(f"and {more} before these, in the inbox")
 
 
 def _show_outcome(world: World, checks: Sequence[Check]) -> None:

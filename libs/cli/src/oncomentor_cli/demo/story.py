@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from devstack.stack import Stack
+from oncomentor_cli.admission import wait_until_admitted
 from oncomentor_cli.console import Counter
 from oncomentor_cli.demo.agents import Agent, watch
 from oncomentor_cli.demo.cast import CENTERS, PROGRAMMES
@@ -59,6 +60,7 @@ async def play(stage: Stage) -> World:
         name: Credentials.load(home / "credentials" / f"{name}.toml")
         for name in (DOWNSTREAM, *(center.id for center in CENTERS))
     }
+    await wait_until_admitted(world.credentials[center.id] for center in CENTERS)
     world.people = _people(world.files, world.credentials)
     async with _watching(world) as background:
         inbox = Inbox(stage.stack.address("mail"))
@@ -90,7 +92,9 @@ def _people(
 
 
 def _agents(world: World) -> list[Agent]:
-    world.agents = [Agent(center, world.credentials[center.id]) for center in CENTERS]
+    world.agents = [
+        Agent(center, world.credentials[center.id], world.observation) for center in CENTERS
+    ]
     return world.agents
 
 

@@ -3,12 +3,12 @@
 import random
 from typing import Any, Final
 
-_CANCERS: Final = ("BRCA", "LUAD", "COAD", "MEL", "OVT")
+_CANCERS: Final = ("IDC", "ILC", "LUAD", "LUSC")  # two kinds each of breast and of lung cancer
 _TREATMENTS: Final = ("surgery", "chemotherapy", "radiation", "immunotherapy", "hormone_therapy")
 _AGES: Final = ("30-39", "40-49", "50-59", "60-69")
 _CONCERNS: Final = ("fatigue", "fear_of_recurrence", "work_and_study", "parenting", "sleep")
 _FAMILIES: Final = ("partnered", "single", "young_children", "adult_children")
-_NOT_READY: Final = 7  # every so many are not ready, or not far enough past treatment
+_NOT_READY: Final = 9  # every so many are not ready, or not far enough past treatment
 
 
 def block(chance: random.Random, *, is_mentor: bool, number: int) -> dict[str, Any]:
