@@ -2,9 +2,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from services.notification.tests.mailbox import MailCatcher
 
 from servicekit.service import packaged
-from services.notification.tests.mailbox import MailCatcher
 
 
 @pytest.fixture(scope="session")
