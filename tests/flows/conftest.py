@@ -5,16 +5,17 @@ import pytest
 
 from devstack.stack import Stack
 from testkit.network import Network
+from testkit.plugin import stack_folder
 
 
 @pytest.fixture(scope="session")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+def network() -> Iterator[Network]:
     """The whole stack with all services, for the run; each test brings its own centers."""
-    folder = tmp_path_factory.mktemp("network")
-    stack = Stack(home=folder / "home")
-    stack.up()
-    yield Network(stack, folder)
-    stack.down()
+    with stack_folder() as folder:
+        stack = Stack(home=folder / "home")
+        stack.up()
+        yield Network(stack, folder)
+        stack.down()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devstack.admission import wait_admitted
 from devstack.credentials import CredentialFiles, Credentials, Table
 from devstack.files import make_folder
 from devstack.idp import AUDIENCE, Clients
@@ -59,9 +60,14 @@ class Provisioner:
         """Make what these institutions and the services need, and no right besides."""
         topics = list(topics_for(read_topics(self.topics_file), institution_ids))
         admin.ensure_topics(topics)
+        names = {topic.name for topic in topics}
         users = [*SERVICE_NAMES, DOWNSTREAM, *map(institution_user, institution_ids)]
-        self._ensure_users(admin, users)
-        admin.ensure_rights(rights_for(topics), users)
+        changed = self._ensure_users(admin, users)
+        rights = rights_for(topics)
+        admin.ensure_rights(rights, users)
+        for user in changed:
+            seen = {one.name for one in rights if one.user == user and one.name in names}
+            wait_admitted(self.kafka.bootstrap, user, self.kafka.password(user), seen)
 
     def write_clients(self) -> None:
         """Make the identity provider's clients, the operator's and every institution's."""
@@ -84,8 +90,8 @@ class Provisioner:
         tables = {"kafka": self.kafka_login(user), "http": self._http(), "oidc": self._oidc(user)}
         return self.files.write(institution_id, tables, institution_id=institution_id)
 
-    def _ensure_users(self, admin: KafkaAdmin, users: Iterable[str]) -> None:
-        """Give passwords to the users for whom this storage has another one, or none yet."""
+    def _ensure_users(self, admin: KafkaAdmin, users: Iterable[str]) -> list[str]:
+        """Give passwords to users for whom this storage has another or none; return those."""
         storage = (self.kafka.folder / "data" / "meta.properties").read_text()
         passwords = {user: self.kafka.password(user) for user in users}
         wanted = {
@@ -97,6 +103,7 @@ class Provisioner:
         ]
         admin.ensure_users({user: passwords[user] for user in changed})
         self.state.mark_done({f"kafka user {user}": wanted[user] for user in changed})
+        return changed
 
     def kafka_login(self, user: str) -> Table:
         """Return what a Kafka user needs to log in."""

@@ -88,14 +88,19 @@ async def _attempt(
     readable = [(record, v.event) for record, v in judged if isinstance(v, Readable)]
     if not readable:
         return outcome
+    repeated: list[Event] = []
     if subscription.topic.kind is Kind.INGRESS:
-        fresh = await _new_to_inbox(tx, subscription, topic, readable, outcome)
+        fresh, repeated = await _new_to_inbox(tx, topic, readable)
+        outcome.duplicates += len(repeated)
     else:
         fresh = await _next_in_sequence(tx, subscription, topic, readable, outcome)
     handled = [event for event in fresh if type(event) in subscription.handlers]
     outcome.passed_over += len(fresh) - len(handled)
     outcome.applied += len(handled)
     outcome.said += await _run_handlers(tx, subscription, handled)
+    if subscription.on_duplicate is not None:
+        for event in repeated:  # after the handlers: the first copy may stand in the same slice
+            outcome.said += await _say(tx, event, subscription.on_duplicate)
     return outcome
 
 
@@ -170,23 +175,16 @@ async def _say(
 
 
 async def _new_to_inbox(
-    tx: Tx,
-    subscription: Subscription,
-    topic: str,
-    readable: Sequence[tuple[Record, Event]],
-    outcome: Outcome,
-) -> list[Event]:
+    tx: Tx, topic: str, readable: Sequence[tuple[Record, Event]]
+) -> tuple[list[Event], list[Event]]:
+    """Return the events that were never received, and those that were."""
     unseen = await inbox.insert_new(tx, topic, {e.envelope.id for _, e in readable}, tx.now)
     fresh: list[Event] = []
+    repeated: list[Event] = []
     for _, event in readable:
-        if event.envelope.id in unseen:
-            unseen.discard(event.envelope.id)
-            fresh.append(event)
-            continue
-        outcome.duplicates += 1
-        if subscription.on_duplicate is not None:
-            outcome.said += await _say(tx, event, subscription.on_duplicate)
-    return fresh
+        (fresh if event.envelope.id in unseen else repeated).append(event)
+        unseen.discard(event.envelope.id)
+    return fresh, repeated
 
 
 async def _next_in_sequence(

@@ -67,6 +67,7 @@ async def apply(conn: "Connection", migrations: Sequence[Migration]) -> list[str
             """
         )
         await conn.execute("GRANT SELECT ON public.migrations TO oncomentor_worker, oncomentor_api")
+        await conn.execute("SET lock_timeout = '10s'")  # rather fail than queue up a busy table
         missing = await pending(conn, migrations)
         for migration in missing:
             async with conn.transaction():

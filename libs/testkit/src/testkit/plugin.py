@@ -3,7 +3,9 @@
 A service's `tests/conftest.py` defines the session fixture `migrations`: its folder of SQL.
 """
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +35,9 @@ async def database_name(templates: Templates, migrations: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def tx(templates: Templates, database_name: str) -> AsyncIterator[Tx]:
-    """A worker's transaction at NOW, rolled back afterwards."""
-    conn = await asyncpg.connect(templates.dsn(database_name))
+async def tx(templates: Templates, migrations: Path) -> AsyncIterator[Tx]:
+    """A worker's transaction at NOW in a database that these tests share, rolled back afterwards."""
+    conn = await asyncpg.connect(templates.dsn(await templates.shared(migrations)))
     transaction = conn.transaction()
     await transaction.start()
     yield Tx(conn, NOW)
@@ -64,9 +66,21 @@ async def _database(dsn: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A real Kafka, PostgreSQL, identity provider and mail catcher for the run; no services."""
-    made = Stack(home=tmp_path_factory.mktemp("stack"))
-    made.up(services=())
-    yield made
-    made.down()
+    with stack_folder() as folder:
+        made = Stack(home=folder / "home")
+        made.up(services=())
+        yield made
+        made.down()
+
+
+@contextmanager
+def stack_folder() -> Iterator[Path]:
+    """Yield a folder that a stack may live in, deleted afterwards.
+
+    Not pytest's own: every run of pytest closes the folder above all runs' folders to other
+    users, and as root PostgreSQL is one.
+    """
+    with tempfile.TemporaryDirectory(prefix="om-stack-", ignore_cleanup_errors=True) as name:
+        yield Path(name)

@@ -34,6 +34,7 @@ class Templates:
     socket_folder: str
     port: int
     _templates: dict[Path, str] = field(default_factory=dict)
+    _shared: dict[Path, str] = field(default_factory=dict)
     _count: Iterator[int] = field(default_factory=itertools.count)
 
     def dsn(self, database: str, role: str = "test_worker") -> str:
@@ -50,6 +51,12 @@ class Templates:
         name = f"copy_{next(self._count)}"
         await self._run(f"CREATE DATABASE {name} TEMPLATE {self._templates[migrations]}")
         return name
+
+    async def shared(self, migrations: Path) -> str:
+        """Return the run's one database for tests that roll back what they do."""
+        if migrations not in self._shared:
+            self._shared[migrations] = await self.copy(migrations)
+        return self._shared[migrations]
 
     async def drop(self, database: str) -> None:
         """Drop a copy, and end what is still connected to it."""
