@@ -10,6 +10,7 @@ from matching_service.jobs.judge import Judge
 from matching_service.settings import Settings
 from matching_service.store.survivors import BlockReader
 from oncomentor_contracts import vocabulary
+from servicekit.errors import StartupError
 from servicekit.security import load_key
 from servicekit.service import Service, packaged
 
@@ -20,7 +21,13 @@ def build(settings: Settings) -> Service:
     Raises:
         StartupError: the reader's key file holds no private key that fits.
     """
-    judge = Judge(taxonomy=taxonomy(), reader=BlockReader(load_key(settings.reader_key_file)))
+    key = load_key(settings.reader_key_file)
+    if not key.is_private:
+        raise StartupError(
+            f"{settings.reader_key_file.name} holds a public key: write the private JWK whose "
+            "public half the profile service seals for"
+        )
+    judge = Judge(taxonomy=taxonomy(), reader=BlockReader(key))
     return Service(
         name="matching",
         settings=settings,
