@@ -1,8 +1,10 @@
 import base64
 import stat
 import tomllib
+from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets to say what it exports
     AclBinding,
     AclBindingFilter,
@@ -53,6 +55,39 @@ def test_an_id_that_could_be_taken_for_something_else_is_refused(
 ) -> None:
     with pytest.raises(DevstackError, match="can't be an institution's id"):
         network.provision([wrong])
+
+
+def test_a_center_in_the_registry_is_let_in_by_the_next_up_and_one_that_left_is_not(
+    network: Stack,
+) -> None:
+    login = network.kafka_login("profile")
+    producer = Producer(
+        {
+            "bootstrap.servers": login["bootstrap"],
+            "security.protocol": login["security"],
+            "sasl.mechanism": login["mechanism"],
+            "sasl.username": login["username"],
+            "sasl.password": login["password"],
+        }
+    )
+    for key, value in [
+        (b"east-hospital", b"{}"),
+        (b"gone-hospital", b"{}"),
+        (b"gone-hospital", None),
+    ]:
+        producer.produce("profile.institution", value, key)
+    assert producer.flush(10) == 0
+
+    network.up(services=())
+
+    assert network.credentials("east-hospital").institution_id == "east-hospital"
+    with pytest.raises(DevstackError, match="has no credentials here"):
+        network.credentials("gone-hospital")
+
+
+def test_nobody_is_let_in_while_kafka_is_down(tmp_path: Path) -> None:
+    with pytest.raises(DevstackError, match="Kafka does not run"):
+        Stack(tmp_path).provision(["north-hospital"])
 
 
 def test_topics_are_kept_as_their_kind_says(network: Stack) -> None:

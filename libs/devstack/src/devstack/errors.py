@@ -15,13 +15,24 @@ def about_files(error: OSError, folder: Path) -> DevstackError:
     """Return what to tell a person about a file operation that failed."""
     place = error.filename or folder
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return DevstackError(
-            f"the disk of {place} is full: free some space (a running stack needs about 500 MB), "
-            "then run this again; what is there stays"
-        )
+        return _disk_full(place)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return DevstackError(
             f"{place} is not writable for this user: give it write access, or set ONCOMENTOR_HOME "
             "to a folder of your own, then run this again"
         )
     return DevstackError(f"{place}: {error.strerror or error}")
+
+
+def about_words(what: str, words: str, folder: Path) -> DevstackError:
+    """Return what to tell a person about a program that failed with these last words."""
+    if "No space left on device" in words or "Disk quota exceeded" in words:
+        return _disk_full(folder)
+    return DevstackError(f"{what}: {words[:240] or 'no reason given'}")
+
+
+def _disk_full(place: Path | str) -> DevstackError:
+    return DevstackError(
+        f"the disk of {place} is full: free some space (a running stack needs about 500 MB), then "
+        "run this again; what is there stays"
+    )

@@ -3,14 +3,12 @@
 import base64
 import socket
 import struct
-import subprocess
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
 from devstack import jars, java, paths
-from devstack.errors import DevstackError
 from devstack.files import make_folder, remove, write_whole
 from devstack.kafka_admin import KafkaAdmin
 from devstack.part import PROBE_SECONDS, Progress
@@ -18,12 +16,12 @@ from devstack.paths import Home
 from devstack.process import Command
 from devstack.secret_store import SecretStore
 from devstack.state import LOOPBACK, State
+from devstack.tool import run_tool
 from devstack.topic_list import MAX_MESSAGE_BYTES
 
 ADMIN = "admin"
 BROKER = "broker"
 SECRET_GROUP = "kafka"  # noqa: S105 - a folder's name
-_FORMAT_SECONDS = 60
 
 _LOGGING = """\
 status=error
@@ -140,30 +138,14 @@ class KafkaPart:
         flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1")
         argv = (*self._java(class_path, flags), "kafka.tools.StorageTool", f"@{arguments.name}")
         try:
-            self._run(argv)
+            run_tool(
+                Command(argv, paths.inherited_environment(), self.folder),
+                f"Kafka's storage could not be formatted in {self.folder}",
+            )
         finally:
             remove(arguments)
             remove(settings)
         draft.rename(self.folder / "data")
-
-    def _run(self, argv: tuple[str, ...]) -> None:
-        """Run the formatter; its standard output shows what passwords become, so it is dropped."""
-        done = subprocess.run(
-            argv,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=dict(paths.inherited_environment()),
-            cwd=self.folder,
-            text=True,
-            timeout=_FORMAT_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            told = [line for line in done.stderr.splitlines() if not line.startswith("\t")]
-            raise DevstackError(
-                f"Kafka's storage could not be formatted in {self.folder} "
-                f"({told[-1][:200] if told else 'no reason given'}): see to that, then run this again"
-            )
 
     def _java(
         self, class_path: tuple[Path, ...] | list[Path], flags: tuple[str, ...]

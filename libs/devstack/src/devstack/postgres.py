@@ -3,13 +3,11 @@
 import secrets
 import socket
 import struct
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT, Signals
 
 from devstack import paths, postgres_user, process
-from devstack.errors import DevstackError
 from devstack.files import PRIVATE_FILE, make_folder, remove
 from devstack.part import PROBE_SECONDS, Progress
 from devstack.paths import Home
@@ -17,9 +15,9 @@ from devstack.postgres_roles import PostgresRoles, programs
 from devstack.process import Command
 from devstack.secret_store import SecretStore
 from devstack.state import LOOPBACK, State
+from devstack.tool import run_tool
 
 SUPERUSER = "postgres"
-_INITDB_SECONDS = 120
 _ORPHAN_SECONDS = 5.0
 _PROTOCOL_3 = 3 << 16
 
@@ -129,8 +127,12 @@ class PostgresPart:
             f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
         ]  # fmt: skip
+        environment = {**paths.inherited_environment(), "LC_ALL": "C"}
         try:
-            _run_initdb(argv, self.folder, user)
+            run_tool(
+                Command(tuple(argv), environment, self.folder, user),
+                f"PostgreSQL could not be initialised in {self.folder}",
+            )
         finally:
             remove(password)
         draft.rename(self.data)
@@ -146,25 +148,3 @@ class PostgresPart:
             if not process.wait_gone(orphan, _ORPHAN_SECONDS):
                 process.end(orphan, ((SIGKILL, _ORPHAN_SECONDS),))
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _run_initdb(argv: list[str], folder: Path, user: tuple[int, int] | None) -> None:
-    uid, gid = user or (None, None)
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**paths.inherited_environment(), "LC_ALL": "C"},
-        user=uid,
-        group=gid,
-        extra_groups=None if uid is None else [],
-        timeout=_INITDB_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        told = [line for line in done.stderr.splitlines() if line.strip()]
-        raise DevstackError(
-            f"PostgreSQL could not be initialised in {folder} "
-            f"({told[0][:200] if told else 'no reason given'}): see to that, then run this again"
-        )

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import secrets
-import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from pathlib import Path
 
 from devstack import paths
 from devstack.errors import DevstackError
+from devstack.process import Command
 from devstack.secret_store import SecretStore
 from devstack.state import LOOPBACK
+from devstack.tool import run_tool
 
 SECRET_GROUP = "postgres"  # noqa: S105 - a folder's name
 KINDS = ("owner", "worker", "api")
-_PSQL_SECONDS = 60
 _ITERATIONS = 4096
 
 
@@ -81,24 +81,19 @@ class PostgresRoles:
 
     def _run(self, script: str, environment: Mapping[str, str], flags: tuple[str, ...]) -> None:
         """Run the script; passwords go by the environment, which only this user can see."""
-        done = subprocess.run(
-            [str(programs() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *flags],
-            input=f"SET client_min_messages = warning;\n{script}",
-            capture_output=True,
-            text=True,
-            env={**paths.inherited_environment(), **environment, "LC_ALL": "C"},
-            timeout=_PSQL_SECONDS,
-            check=False,
-        )
-        if done.returncode == 0:
-            return
-        reason = next(iter(done.stderr.strip().splitlines()), "no reason given")
-        if "password authentication failed" in reason:
+        argv = (str(programs() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *flags)
+        whole = {**paths.inherited_environment(), **environment, "LC_ALL": "C"}
+        quiet = f"SET client_min_messages = warning;\n{script}"
+        failure = "PostgreSQL refused to make databases and roles"
+        try:
+            run_tool(Command(argv, whole, self.secrets.folder), failure, script=quiet)
+        except DevstackError as error:
+            if "password authentication failed" not in str(error):
+                raise
             raise DevstackError(
                 "PostgreSQL refuses the stored password, so its data and the secrets do not belong "
                 "together: put the folder back as it was, or reset the stack"
-            )
-        raise DevstackError(f"PostgreSQL refused to make databases and roles: {reason[:240]}")
+            ) from error
 
 
 def scram_verifier(password: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import Signals
 
 from devstack import paths
-from devstack.errors import DevstackError
+from devstack.errors import DevstackError, about_words
 from devstack.files import last_line
 from devstack.part import GENTLE, Progress, answers_ready
 from devstack.paths import Home
@@ -89,4 +89,4 @@ def run_to_end(command: Command, log: Path, title: str) -> None:
             check=False,
         )
     if done.returncode != 0:
-        raise DevstackError(f"{title} failed: {last_line(log)} (see {log})")
+        raise about_words(f"{title} failed (see {log})", last_line(log), command.folder)

@@ -143,6 +143,8 @@ class Stack:
         """
         ids = [check_id(institution_id) for institution_id in institution_ids]
         with self._changing():
+            if self._supervisor.status(self._part("kafka")).state == "down":
+                raise DevstackError("Kafka does not run: start the stack, then run this again")
             self._provisioner.provision(ids)
         return tuple(self.credentials(institution_id) for institution_id in ids)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import Signals
 
 from devstack import process
-from devstack.errors import DevstackError
+from devstack.errors import DevstackError, about_words
 from devstack.files import last_line, make_folder, rotate, write_whole
 from devstack.part import Part, PartState, PartStatus, Progress
 from devstack.paths import Home
@@ -52,19 +52,19 @@ class Supervisor:
         """
         running = self._running(part)
         if running is not None and self._is_current(part, running):
-            self._wait_ready(part, running.mark)
-            return False
-        if running is not None:
+            if self._becomes_ready(part, running.mark):
+                return False
+        elif running is not None:
             progress(f"{part.title} has new settings")
             self.stop(part)
         begun = time.monotonic()
-        try:
-            self._wait_ready(part, self._launch(part, progress))
-        except DevstackError:
-            if all(self._is_free(name) for name in part.ports):
-                raise
-            # Somebody took the port between our look and its start: once more, elsewhere.
-            self._wait_ready(part, self._launch(part, progress))
+        if not self._becomes_ready(part, self._launch(part, progress)):
+            # Did somebody take the port between our look and its start? Once more, elsewhere.
+            moved = not all(self._is_free(name) for name in part.ports)
+            if not moved or not self._becomes_ready(part, self._launch(part, progress)):
+                log = self.home.log(part.name)
+                what = f"{part.title} ended while starting (see {log})"
+                raise about_words(what, last_line(log), self.home.root)
         progress(f"{part.title} is up ({time.monotonic() - begun:.1f} s)")
         return True
 
@@ -126,21 +126,25 @@ class Supervisor:
         self._write(part, _Record(started.pid, started.born, _fingerprint(command)))
         return started
 
-    def _wait_ready(self, part: Part, mark: Mark) -> None:
+    def _becomes_ready(self, part: Part, mark: Mark) -> bool:
+        """Wait until the process is ready; return False when it ended instead.
+
+        Raises:
+            DevstackError: it still runs and is not ready after its time.
+        """
         deadline = time.monotonic() + part.start_seconds
-        log = self.home.log(part.name)
         while not self._is_ready(part, mark):
             if not process.is_alive(mark):
                 self._record_file(part).unlink(missing_ok=True)
-                raise DevstackError(
-                    f"{part.title} ended while starting: {last_line(log)} (see {log})"
-                )
+                return False
             if time.monotonic() > deadline:
+                log = self.home.log(part.name)
                 raise DevstackError(
                     f"{part.title} runs but is not ready after {part.start_seconds:.0f} s: "
                     f"{last_line(log)} (see {log})"
                 )
             time.sleep(_POLL_SECONDS)
+        return True
 
     def _is_ready(self, part: Part, mark: Mark) -> bool:
         """Return whether this very process serves; another one on its port does not count."""
