@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from servicekit import backoff
 from servicekit.errors import TransientError
@@ -20,7 +21,7 @@ from servicekit.tx import Database, Tx
 
 _CLAIM = 20  # rows claimed at once
 _JOBS_AT_ONCE = 4
-_JOB_LEASE = timedelta(seconds=60)
+_JOB_LEASE = timedelta(seconds=10)  # a crashed process's jobs are taken up this much later
 _LONGEST_SLEEP = 1.0  # seconds; timers that other processes set are seen this late at most
 _MOST_DELAY = 300.0  # seconds between tries of one timer
 _log = logger(__name__)
@@ -45,7 +46,8 @@ class Timers:
         self._closing = asyncio.Event()
         self._job_slots = asyncio.Semaphore(_JOBS_AT_ONCE)
         self._slots = {kind: asyncio.Semaphore(e.concurrency) for kind, e in effects.items()}
-        self._working: set[asyncio.Task[None]] = set()
+        self._leases = dict.fromkeys(jobs, _JOB_LEASE) | {k: e.lease for k, e in effects.items()}
+        self._working: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def wake(self) -> None:
         """Look for due timers now: one may have been set."""
@@ -72,46 +74,52 @@ class Timers:
                 await self._sleep(backoff.delay(attempt))
                 continue
             for timer in claimed:
-                task = asyncio.create_task(self._work(timer))
-                self._working.add(task)
-                task.add_done_callback(self._working.discard)
-            if claimed:
-                await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
-            else:
-                await self._sleep(next_due)
+                self._begin(timer)
+            await self._sleep(next_due)
         if self._working:
-            await asyncio.wait(self._working)
+            await asyncio.wait(self._working.values())
+
+    def _begin(self, timer: Timer) -> None:
+        """Work on a timer, after we are done with it where it was set again or its lease ran out."""
+        name = (timer.kind, timer.key)
+        task = asyncio.create_task(self._work(timer, self._working.get(name)))
+        self._working[name] = task
+        task.add_done_callback(partial(self._end, name))
+
+    def _end(self, name: tuple[str, str], task: asyncio.Task[None]) -> None:
+        if self._working.get(name) is task:
+            del self._working[name]
 
     async def _claim(self) -> tuple[list[Timer], float]:
         """Return timers claimed now, and seconds until there may be more."""
         if len(self._working) >= _CLAIM:
             return [], _LONGEST_SLEEP
-        kinds = [*self._jobs, *self._effects]
         async with self._database.transaction() as tx:
             rows = await tx.conn.fetch(
                 """
-                UPDATE kit.timers AS t SET claimed_until = $2 + $4::interval
-                  FROM (SELECT kind, key FROM kit.timers
-                         WHERE kind = ANY($1::text[]) AND due_at <= $2
-                           AND (claimed_until IS NULL OR claimed_until <= $2)
+                UPDATE kit.timers AS t SET claimed_until = $3 + due.lease
+                  FROM (SELECT kind, key, lease FROM kit.timers
+                          JOIN unnest($1::text[], $2::interval[]) AS known (kind, lease)
+                         USING (kind)
+                         WHERE due_at <= $3 AND (claimed_until IS NULL OR claimed_until <= $3)
                          ORDER BY due_at
-                         LIMIT $3
-                           FOR UPDATE SKIP LOCKED) AS due
+                         LIMIT $4
+                           FOR UPDATE OF timers SKIP LOCKED) AS due
                  WHERE t.kind = due.kind AND t.key = due.key
                 RETURNING t.kind, t.key, t.payload, t.attempts, t.version,
                           t.traceparent, t.correlationid, t.causationid
                 """,
-                kinds,
+                [*self._leases],
+                [*self._leases.values()],
                 tx.now,
                 _CLAIM - len(self._working),
-                _JOB_LEASE,
             )
             upcoming: datetime | None = await tx.conn.fetchval(
                 """
                 SELECT min(greatest(due_at, coalesce(claimed_until, due_at))) FROM kit.timers
                  WHERE kind = ANY($1::text[])
                 """,
-                kinds,
+                [*self._leases],
             )
         timers = [
             Timer(
@@ -127,7 +135,9 @@ class Timers:
         until = _LONGEST_SLEEP if upcoming is None else (upcoming - tx.now).total_seconds()
         return timers, min(max(until, 0.005), _LONGEST_SLEEP)
 
-    async def _work(self, timer: Timer) -> None:
+    async def _work(self, timer: Timer, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait({before})
         effect = self._effects.get(timer.kind)
         slots = self._slots[timer.kind] if effect else self._job_slots
         async with slots:
