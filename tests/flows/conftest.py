@@ -3,19 +3,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from devstack.stack import Stack
 from testkit.network import Network
-from testkit.plugin import stack_folder
+from testkit.plugin import running_stack
 
 
 @pytest.fixture(scope="session")
-def network() -> Iterator[Network]:
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """The whole stack with all services, for the run; each test brings its own centers."""
-    with stack_folder() as folder:
-        stack = Stack(home=folder / "home")
-        stack.up()
-        yield Network(stack, folder)
-        stack.down()
+    with running_stack() as stack:
+        yield Network(stack, tmp_path_factory.mktemp("centers"))
 
 
 @pytest.fixture

@@ -68,19 +68,21 @@ async def _database(dsn: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A real Kafka, PostgreSQL, identity provider and mail catcher for the run; no services."""
-    with stack_folder() as folder:
-        made = Stack(home=folder / "home")
-        made.up(services=())
+    with running_stack(services=()) as made:
         yield made
-        made.down()
 
 
 @contextmanager
-def stack_folder() -> Iterator[Path]:
-    """Yield a folder that a stack may live in, deleted afterwards.
+def running_stack(services: tuple[str, ...] | None = None) -> Iterator[Stack]:
+    """Yield a stack of its own, ended and deleted afterwards, however far it came.
 
-    Not pytest's own: every run of pytest closes the folder above all runs' folders to other
-    users, and as root PostgreSQL is one.
+    Its folder is not pytest's: every run of pytest closes the folder above all runs' folders to
+    other users, and as root PostgreSQL is one.
     """
     with tempfile.TemporaryDirectory(prefix="om-stack-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+        made = Stack(home=Path(name) / "home")
+        try:
+            made.up(services=services)
+            yield made
+        finally:
+            made.down()
