@@ -215,6 +215,25 @@ async def test_a_key_of_another_block_opens_nothing(matching: Matching) -> None:
     assert await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA]) == {MIA: None}
 
 
+async def test_a_block_that_was_tampered_with_reads_as_unreadable(matching: Matching) -> None:
+    block, key = survivor_events("mia", NORTH, a_survivor())
+    other, _ = survivor_events("max", SOUTH, a_survivor())
+    swapped = block.block.model_copy(update={"ciphertext": other.block.ciphertext})
+
+    await matching.hears(block.model_copy(update={"block": swapped}), key)
+
+    assert await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA]) == {MIA: None}
+
+
+async def test_a_key_that_is_not_for_us_any_more_is_forgotten(matching: Matching) -> None:
+    block, key = survivor_events("mia", NORTH, a_survivor())
+    contact_only = key.model_copy(update={"keys": key.keys[:1]})
+
+    await matching.hears(block, key, contact_only)
+
+    assert await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA]) == {MIA: None}
+
+
 async def test_survivors_and_keys_are_forgotten(matching: Matching) -> None:
     block, key = survivor_events("mia", NORTH, a_survivor())
     await matching.hears(block, key, KeyDeleted(person_id=MIA))
@@ -321,10 +340,12 @@ async def test_a_repeated_event_hears_what_it_heard_before(matching: Matching) -
     (before,) = await matching.hears(bad)
 
     (again,) = await repeat_receipt(good, matching.tx)
+    (unheard_of,) = await repeat_receipt(a_response(match.match_id, "clear"), matching.tx)
     (rejected,) = await repeat_receipt(bad, matching.tx)
 
     assert isinstance(again, ReceiptAccepted)
     assert again.outcome is Outcome.DUPLICATE
+    assert isinstance(unheard_of, ReceiptAccepted)
     assert rejected == before
 
 

@@ -293,7 +293,36 @@ async def test_a_block_that_comes_late_reads_like_a_veto(matching: Matching) -> 
 
     assert at_once == []
     assert kinds(at_the_end) == ["MatchNotAvailable"]
+    story = await matching.tx.conn.fetch("SELECT fact, private_to FROM match_steps ORDER BY step")
+    assert ("conflict_found", "consortium") in [tuple(line) for line in story]
     assert await state_of(matching, match) == "not_available"
+
+
+async def test_an_answer_to_a_vetoed_offer_is_taken_and_leads_nowhere(
+    matching: Matching,
+) -> None:
+    match = await matching.proposes()
+    await matching.answers(match.match_id, "veto", NORTH)
+
+    said = await matching.answers(match.match_id, "accept", SOUTH, MAX)
+    at_the_end = await matching.waits(hours=73)
+
+    assert kinds(said) == ["ReceiptAccepted"]
+    assert kinds(at_the_end) == ["MatchNotAvailable"]
+    story = await matching.tx.conn.fetch("SELECT fact, private_to FROM match_steps ORDER BY step")
+    assert ("noted", SOUTH) in [tuple(line) for line in story]
+
+
+async def test_a_job_for_what_is_not_there_any_more_does_nothing(matching: Matching) -> None:
+    nobody = person_id("nobody")
+    await matching.hears(*a_network()[:3])
+
+    await matching.tx.schedule("advance", str(nobody), matching.tx.now)
+    await matching.tx.schedule("propose", f"grants:{nobody}", matching.tx.now)
+    await matching.tx.schedule("propose", f"nothing:{nobody}", matching.tx.now)
+    await matching.tx.schedule("recheck", f"person:{nobody}", matching.tx.now)
+
+    assert await matching.works() == []
 
 
 @pytest.mark.parametrize(

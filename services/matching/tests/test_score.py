@@ -142,6 +142,7 @@ def test_missing_topics_leave_their_weight_to_goals() -> None:
         ({"lung"}, {"mesothelioma"}, 0.75 / 1.75),  # both thoracic, both solid tumours
         ({"lung"}, {"breast"}, 0.25 / 1.75),  # both solid tumours
         ({"lung"}, {"leukemia"}, 0.0),
+        (set(), {"lung"}, 0.0),
         ({"thoracic"}, {"lung"}, 1.0),  # who looks for the branch is served by its leaf
     ],
 )

@@ -2,10 +2,11 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from services.matching.tests.builders import NORTH, SOUTH, person_id
+from services.matching.tests.builders import NORTH, SOUTH, a_match, person_id
 from services.matching.tests.network import (
     Matching,
     a_network,
@@ -20,11 +21,14 @@ from services.matching.tests.network import (
     of_kind,
 )
 
+from matching_service.domain.match import Proposed, Step
+from matching_service.domain.score import Score
+from matching_service.store import facts, journal
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.matching import MatchProposed
 from servicekit.outbox import Cause
 from servicekit.subscription import Timer
-from servicekit.tx import Database
+from servicekit.tx import Database, Tx
 
 RACERS = 20
 
@@ -86,6 +90,19 @@ async def test_of_twenty_cleared_at_once_as_many_are_offered_as_there_are_seats(
 
     assert len(proposals) == RACERS
     assert await states(database) == {"offered_to_mentor": 3, "superseded": RACERS - 3}
+
+
+async def test_a_pair_is_written_once_in_a_programme(tx: Tx) -> None:
+    step = Step(a_match(), (Proposed(),))
+    proposal = facts.Proposal(0.5, facts.explained((), Score(0.5, ()), criteria_version=1))
+    other_id = replace(step, match=a_match(match_id=person_id("another id")))
+
+    first = await journal.insert_match(tx, step, proposal)
+    again = await journal.insert_match(tx, step, proposal)
+    under_another_id = await journal.insert_match(tx, other_id, proposal)
+
+    assert kinds(first) == ["MatchProposed"]
+    assert (again, under_another_id) == ([], [])
 
 
 async def clear_and_advance(database: Database, proposed: MatchProposed) -> None:

@@ -1,6 +1,5 @@
 """The people, centers and programmes that a pair is judged from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -173,8 +172,3 @@ class Context:
     def today(self) -> date:
         """The UTC day that trainings must be valid on."""
         return self.now.date()
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """The programme's weights by criterion."""
-        return dict(self.programme.weights)

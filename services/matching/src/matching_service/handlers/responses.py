@@ -11,6 +11,8 @@ from servicekit.subscription import Refusal
 from servicekit.tx import Tx
 
 _LINE = 200  # characters that the contract allows in a line
+_OUR_FAULT = "Nothing: the fault is the network's; its operators see it and apply it again."
+_FIX = "Mend it as the contract of response.given.v1 says, and send it with a new id."
 _UNKNOWN_MATCH = Refused(
     "unknown_match",
     "match_id",
@@ -67,7 +69,7 @@ async def refuse_unreadable(refusal: Refusal, tx: Tx) -> Sequence[Event]:
                     field=field[:_LINE] or "data",
                     rule=refusal.reason_class,
                     message=message[:_LINE] or refusal.reason_class,
-                    fix="Mend it as the contract of response.given.v1 says, and send it anew.",
+                    fix=_OUR_FAULT if refusal.reason_class == "handler_failed" else _FIX,
                 )
                 for field, message in refusal.problems
             ),
