@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _DEBUG = "ONCOMENTOR_DEBUG"
 _QUIET_SECONDS = 5.0
+_TTY_SECONDS = 0.1
 
 
 def note(text: str) -> None:
@@ -44,13 +45,15 @@ class Counter:
         self._shown_at = time.monotonic()
         self._is_tty = sys.stderr.isatty()
         self._is_open = False
+        self._shown = ""
 
     def show(self, text: str) -> None:
-        """Show where things stand."""
+        """Show where things stand; the same once."""
         now = time.monotonic()
-        if now - self._shown_at < (0.1 if self._is_tty else _QUIET_SECONDS):
+        interval_seconds = _TTY_SECONDS if self._is_tty else _QUIET_SECONDS
+        if now - self._shown_at < interval_seconds or text == self._shown:
             return
-        self._shown_at = now
+        self._shown_at, self._shown = now, text
         if not self._is_tty:
             note(text)
             return

@@ -1,6 +1,5 @@
 """What `oncomentor dev` does with the embedded stack."""
 
-import asyncio
 import shutil
 import sys
 import time
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import typer
 
+from devstack.errors import DevstackError
+from devstack.registry import check_id
 from devstack.stack import Stack
-from oncomentor_cli.admission import wait_until_admitted
-from oncomentor_cli.console import emit, note, quiet_libraries, show
+from oncomentor_cli.console import emit, note, show
 from oncomentor_cli.exits import Exit
 from oncomentor_cli.table import show_table
-from oncomentor_client.credentials import Credentials
 
 STARTED_BY_DEMO = Path("demo") / "started-stack"
 """In the stack's folder: there while a demo owes it to end the stack it started."""
@@ -68,10 +67,12 @@ def reset(*, yes: bool) -> None:
 
 def provision(institutions: Sequence[str], *, as_json: bool) -> None:
     """Let centers in, and print where their credentials are."""
-    quiet_libraries()
-    made = stack().provision(institutions)
-    asyncio.run(wait_until_admitted(Credentials.load(one.path) for one in made))
-    for credentials in made:
+    for institution_id in institutions:
+        try:
+            check_id(institution_id)
+        except DevstackError as error:
+            raise typer.BadParameter(str(error)) from error
+    for credentials in stack().provision(institutions):
         if as_json:
             emit({"institution_id": credentials.institution_id, "credentials": credentials.path})
         else:

@@ -40,7 +40,7 @@ _CHECKS: Final[Sequence[tuple[str, str, Failures, str]]] = (
         "wrong rows are found at home",
         "exactly the rows that are wrong on purpose, each with its field and rule",
         rows.invalid_failures,
-        "oncomentor validate .oncomentor/demo/harbor-demo.csv",
+        "oncomentor validate, on the files in the demo folder",
     ),
     (
         "the hub rejects what it alone can know",

@@ -1,6 +1,7 @@
 """What the audience reads at the end, and the same for programs."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from oncomentor_cli.console import show
@@ -25,7 +26,7 @@ def show_report(world: World, checks: Sequence[Check], *, keeps: bool, inbox: st
     _show_wrong_rows(world)
     _show_mails(world)
     _show_outcome(world, checks)
-    _show_next(keeps=keeps, inbox=inbox)
+    _show_next(_shortened(world.home / "demo"), keeps=keeps, inbox=inbox)
 
 
 def summary(world: World, checks: Sequence[Check], seconds: float) -> Mapping[str, Any]:
@@ -161,16 +162,16 @@ def _show_outcome(world: World, checks: Sequence[Check]) -> None:
     show(f"checks: {len(checks) - len(failed)} of {len(checks)} hold")
 
 
-def _show_next(*, keeps: bool, inbox: str) -> None:
+def _show_next(folder: Path, *, keeps: bool, inbox: str) -> None:
     show(
         "\nWhere to look next"
-        + ("" if keeps else " (the stack was ended: first 'oncomentor dev up')")
+        + ("" if keeps else " (the stack is down: 'oncomentor dev up' first)")
     )
-    show(f"  http://{inbox}/                                    the inbox")
-    show("  oncomentor tail match --as harbor-demo --from beginning     what a center is told")
+    show(f"  http://{inbox}/  every mail, with its calendar")
+    show("  oncomentor tail match --as harbor-demo --from beginning")
     show("  oncomentor tail matching.match --as downstream --from beginning --json")
-    show("  oncomentor validate .oncomentor/demo/harbor-demo.csv")
-    show("  oncomentor publish .oncomentor/demo/ridge-demo.jsonl --as ridge-demo --dry-run")
+    show(f"  oncomentor validate {folder / 'harbor-demo.csv'}")
+    show(f"  oncomentor publish {folder / 'ridge-demo.jsonl'} --as ridge-demo --dry-run")
     show("  oncomentor dev status; oncomentor dev logs matching; oncomentor dev reset")
 
 
@@ -217,3 +218,9 @@ def _wrong_row_json(name: str, result: RowResult) -> Mapping[str, Any]:
         "found_by": "center" if result.outcome is RowOutcome.INVALID else "hub",
         "problems": [one.model_dump(mode="json") for one in result.problems],
     }
+
+
+def _shortened(path: Path) -> Path:
+    """Return the path as one would type it from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

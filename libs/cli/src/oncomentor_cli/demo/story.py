@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from devstack.stack import Stack
-from oncomentor_cli.admission import wait_until_admitted
 from oncomentor_cli.console import Counter
 from oncomentor_cli.demo.agents import Agent, watch
 from oncomentor_cli.demo.cast import CENTERS, PROGRAMMES
@@ -60,7 +59,6 @@ async def play(stage: Stage) -> World:
         name: Credentials.load(home / "credentials" / f"{name}.toml")
         for name in (DOWNSTREAM, *(center.id for center in CENTERS))
     }
-    await wait_until_admitted(world.credentials[center.id] for center in CENTERS)
     world.people = _people(world.files, world.credentials)
     async with _watching(world) as background:
         inbox = Inbox(stage.stack.address("mail"))

@@ -1,0 +1,70 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from oncomentor_cli.app import app
+from oncomentor_cli.exits import Exit
+
+COMMANDS = [
+    [], ["validate"], ["publish"], ["tail"], ["demo"], ["dev"], ["dev", "up"], ["dev", "down"],
+    ["dev", "status"], ["dev", "logs"], ["dev", "reset"], ["dev", "provision"],
+]  # fmt: skip
+HELP_CPU_SECONDS = 0.25
+HEAVY = ("aiokafka", "devstack", "httpx", "joserfc", "oncomentor_client", "pydantic", "rich")
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(path: list[str]) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"])
+
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+
+
+@pytest.mark.parametrize("path", [["validate"], ["publish"], ["tail"], ["demo"], ["dev", "logs"]])
+def test_help_shows_an_example(path: list[str]) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"])
+
+    assert f"oncomentor {' '.join(path)}" in result.output.split("Example", 1)[1]
+
+
+def test_the_exit_codes_are_documented() -> None:
+    text = CliRunner().invoke(app, ["--help"]).output
+
+    for code in Exit:
+        assert f"{code.value} " in text.partition("Exit codes: ")[2]
+
+
+def test_help_answers_at_once() -> None:
+    # Processor time, not the clock's: a busy machine doesn't make the program slower.
+    best = min(_cpu_seconds("--help") for _ in range(3))
+
+    assert best < HELP_CPU_SECONDS
+
+
+def test_help_imports_no_library_but_its_own() -> None:
+    program = (
+        "import sys; from oncomentor_cli.app import app\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+
+    output = subprocess.check_output([sys.executable, "-c", program], text=True)
+
+    assert output.strip() == "[]"
+
+
+def _cpu_seconds(*arguments: str) -> float:
+    command = [str(Path(sys.executable).parent / "oncomentor"), *arguments]
+    pid = os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
+    )
+    _, status, usage = os.wait4(pid, 0)
+    assert status == 0
+    return usage.ru_utime + usage.ru_stime
