@@ -292,7 +292,7 @@ def test_own_words_of_a_center_leave_it_as_tokens_alone() -> None:
 
     assert "Ward" not in text
     assert "Chief" not in text
-    assert "007" not in text
+    assert '"007"' not in text
     assert coded.blocked_person_ids == (pseudonym(key, "harbor-demo", "007"),)
     same_unit = Submission.model_validate({**PERSON, "local": {"unit": "ward 3"}})
     other = Person(2, "1", same_unit.profile, same_unit.contact, None, same_unit.local)
