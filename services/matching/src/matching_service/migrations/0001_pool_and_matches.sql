@@ -74,6 +74,7 @@ CREATE TABLE roles (
     capacity integer,
     protected_minutes_month integer,
     urgency text,
+    since_at timestamptz NOT NULL,
     PRIMARY KEY (programme_id, side, person_id),
     CONSTRAINT roles_side_known CHECK (side IN ('mentor', 'mentee'))
 );
@@ -112,13 +113,10 @@ CREATE TABLE places (
     programme_id text NOT NULL,
     person_id uuid NOT NULL,
     side text NOT NULL,
-    institution_id text NOT NULL,
-    since_at timestamptz NOT NULL,
     PRIMARY KEY (programme_id, person_id, side),
     CONSTRAINT places_side_known CHECK (side IN ('mentor', 'mentee'))
 );
 CREATE INDEX places_person ON places (person_id);
-CREATE INDEX places_institution ON places (institution_id);
 
 -- barred_at: it will never go on, which nobody is told before its window ends.
 CREATE TABLE matches (
@@ -208,12 +206,10 @@ SELECT
     r.programme_id,
     r.person_id,
     r.institution_id,
-    pl.since_at
+    r.since_at
 FROM roles AS r
 JOIN programmes AS pr ON r.programme_id = pr.programme_id
 JOIN people AS p ON r.person_id = p.person_id
-JOIN places AS pl
-    ON r.programme_id = pl.programme_id AND r.person_id = pl.person_id AND r.side = pl.side
 WHERE
     r.side = 'mentee' AND p.active AND pr.active AND pr.mode = 'open'
     AND r.capacity > (
@@ -231,7 +227,7 @@ GRANT SELECT, INSERT ON match_steps, receipts TO oncomentor_worker;
 GRANT SELECT ON mentor_seats, waiting_mentees TO oncomentor_worker;
 
 -- The HTTP edge answers questions; responses come in as events, with the worker's rights.
-GRANT SELECT ON programmes, roles, places, mentor_seats, waiting_mentees TO oncomentor_api;
+GRANT SELECT ON programmes, roles, mentor_seats, waiting_mentees TO oncomentor_api;
 GRANT SELECT (person_id, institution_id, active) ON people TO oncomentor_api;
 GRANT SELECT ON matches, match_steps TO oncomentor_api;
 
@@ -262,12 +258,6 @@ CREATE POLICY survivor_blocks_worker ON survivor_blocks TO oncomentor_worker USI
 ALTER TABLE survivor_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE survivor_keys FORCE ROW LEVEL SECURITY;
 CREATE POLICY survivor_keys_worker ON survivor_keys TO oncomentor_worker USING (true);
-
-ALTER TABLE places ENABLE ROW LEVEL SECURITY;
-ALTER TABLE places FORCE ROW LEVEL SECURITY;
-CREATE POLICY places_worker ON places TO oncomentor_worker USING (true);
-CREATE POLICY places_api ON places TO oncomentor_api
-USING (current_setting('app.institution', true) IN (institution_id, 'consortium'));
 
 -- A match has two sides and is visible to both.
 ALTER TABLE matches ENABLE ROW LEVEL SECURITY;

@@ -146,22 +146,21 @@ async def replace_roles(tx: Tx, events: Sequence[ProfileChanged]) -> None:
         """
         INSERT INTO roles
                (programme_id, side, person_id, institution_id, codes, capacity,
-                protected_minutes_month, urgency)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                protected_minutes_month, urgency, since_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (programme_id, side, person_id) DO UPDATE
            SET institution_id = excluded.institution_id, codes = excluded.codes,
                capacity = excluded.capacity, urgency = excluded.urgency,
                protected_minutes_month = excluded.protected_minutes_month
         """,
-        rows,
+        [(*row, tx.now) for row in rows],
     )
     await tx.conn.executemany(
         """
-        INSERT INTO places (programme_id, side, person_id, institution_id, since_at)
-        VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO places (programme_id, side, person_id) VALUES ($1, $2, $3)
         ON CONFLICT DO NOTHING
         """,
-        [(*row[:4], tx.now) for row in rows],
+        [row[:3] for row in rows],
     )
 
 

@@ -69,27 +69,40 @@ async def has_programme(tx: Tx, programme_id: str) -> bool:
 
 
 async def count_pool(tx: Tx, programme_id: str) -> Sequence[Row]:
-    """Return per institution how many mentors, seats and mentees a programme has, and who waits."""
+    """Return per institution how many mentors, seats and mentees a programme has, and who waits.
+
+    Each part is counted by itself: joined, row-level security keeps the planner from seeing how
+    many rows there are, and it loops over all of them for each.
+    """
     rows = await tx.conn.fetch(
         """
-        SELECT r.institution_id,
-               count(*) FILTER (WHERE r.side = 'mentor' AND p.active) AS mentors,
-               count(*) FILTER (WHERE r.side = 'mentee' AND p.active) AS mentees,
-               count(*) FILTER (WHERE NOT p.active) AS paused,
-               coalesce(sum(s.seats), 0)::integer AS seats,
-               coalesce(sum(s.seats_taken), 0)::integer AS seats_taken,
-               count(w.person_id) AS waiting
-          FROM roles AS r
-          JOIN people AS p USING (person_id)
-          LEFT JOIN mentor_seats AS s
-            ON r.side = 'mentor'
-           AND s.programme_id = r.programme_id AND s.person_id = r.person_id
-          LEFT JOIN waiting_mentees AS w
-            ON r.side = 'mentee'
-           AND w.programme_id = r.programme_id AND w.person_id = r.person_id
-         WHERE r.programme_id = $1
-         GROUP BY r.institution_id
-         ORDER BY r.institution_id
+        SELECT institution_id,
+               sum(mentors)::integer AS mentors, sum(mentees)::integer AS mentees,
+               sum(paused)::integer AS paused, sum(seats)::integer AS seats,
+               sum(seats_taken)::integer AS seats_taken, sum(waiting)::integer AS waiting
+          FROM (
+              SELECT r.institution_id,
+                     count(*) FILTER (WHERE r.side = 'mentor' AND p.active) AS mentors,
+                     count(*) FILTER (WHERE r.side = 'mentee' AND p.active) AS mentees,
+                     count(*) FILTER (WHERE NOT p.active) AS paused,
+                     0 AS seats, 0 AS seats_taken, 0 AS waiting
+                FROM roles AS r
+                JOIN people AS p USING (person_id)
+               WHERE r.programme_id = $1
+               GROUP BY r.institution_id
+              UNION ALL
+              SELECT institution_id, 0, 0, 0, sum(seats), sum(seats_taken), 0
+                FROM mentor_seats
+               WHERE programme_id = $1
+               GROUP BY institution_id
+              UNION ALL
+              SELECT institution_id, 0, 0, 0, 0, 0, count(*)
+                FROM waiting_mentees
+               WHERE programme_id = $1
+               GROUP BY institution_id
+          ) AS counted
+         GROUP BY institution_id
+         ORDER BY institution_id
         """,
         programme_id,
     )
