@@ -160,6 +160,25 @@ async def test_a_no_brings_the_next_candidate_and_never_the_same(matching: Match
     assert again == after_change == []
 
 
+@pytest.mark.parametrize(("word", "again"), [("decline", False), (None, True)])
+async def test_a_no_counts_in_every_programme_and_silence_in_its_own(
+    matching: Matching, word: str | None, again: bool
+) -> None:
+    match = await matching.proposes()
+    if word is not None:
+        await matching.answers(match.match_id, word, SOUTH, MAX)
+    await matching.waits(hours=73)
+
+    leaders = {"programme_id": "leaders"}
+    await matching.hears(a_programme_state(**leaders))
+    await matching.hears(
+        mentor_state(version=2, role=leaders), mentee_state(version=2, role=leaders)
+    )
+    said = await matching.waits(seconds=1)
+
+    assert ("MatchProposed" in kinds(said)) is again
+
+
 async def test_a_mentee_waits_until_somebody_comes(matching: Matching) -> None:
     await matching.hears(an_institution(NORTH), an_institution(SOUTH), a_programme_state())
     await matching.hears(mentee_state())
