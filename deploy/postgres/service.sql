@@ -10,6 +10,9 @@
 \set worker :service _worker
 \set api :service _api
 
+-- One at a time: an interrupted run may still be at work on the server.
+SELECT pg_advisory_lock(7011, 1);
+
 SELECT format('CREATE ROLE %I', name)
   FROM unnest(ARRAY[:'owner', :'worker', :'api']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
@@ -33,6 +36,7 @@ REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"service" TO :"worker", :"api";
 
 \connect :service
+SELECT pg_advisory_lock(7011, 1);
 ALTER SCHEMA public OWNER TO :"owner";
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO oncomentor_worker, oncomentor_api;
