@@ -11,7 +11,7 @@ INSTITUTION_ID = r"[a-z0-9][a-z0-9-]{2,39}"
 RESERVED_WORDS = frozenset(
     {
         "admin", "broker", "consortium", "downstream", "egress", "ingress", "institution", "kit",
-        "matching", "notification", "operator", "profile", "scheduling",
+        "matching", "nobody", "notification", "operator", "profile", "scheduling",
     }
 )  # fmt: skip
 """Ids that would read as a service, a principal or a topic word; no institution may take one."""

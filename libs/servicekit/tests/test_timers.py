@@ -94,6 +94,20 @@ async def test_a_timer_set_again_by_its_own_job_fires_again(database: Database) 
     assert await words(database) == ["twice", "twice"]
 
 
+async def test_a_job_may_cancel_its_own_timer(database: Database) -> None:
+    async def cancel(timer: Timer, tx: Tx) -> Sequence[Event]:
+        await note(tx, timer.key)
+        await tx.cancel(timer.kind, timer.key)
+        return []
+
+    await schedule(database, "once")
+
+    async with running(database, job=cancel):
+        await eventually(lambda: gone(database))
+
+    assert await words(database) == ["once"]
+
+
 async def test_a_job_that_fails_is_tried_again_and_keeps_nothing_of_the_failure(
     database: Database,
 ) -> None:

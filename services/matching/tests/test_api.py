@@ -1,12 +1,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet
 from services.matching.tests.builders import NORTH, SOUTH, person_id
 from services.matching.tests.network import (
     MAX,
@@ -24,36 +21,12 @@ from matching_service import api
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import derived_id
 from oncomentor_contracts.matching import MatchProposed
-from servicekit.auth import Authenticator
 from servicekit.http import make_app
 from servicekit.tx import Database
+from testkit.issuer import Issuer
 
-ISSUER = "https://idp.example.invalid"
 OPERATOR = "operator"
 WEST = "west-center"
-
-
-class Issuer(Authenticator):
-    """An identity provider whose keys are at hand: tokens are real, only the way to it is not."""
-
-    def __init__(self) -> None:
-        super().__init__(ISSUER, "oncomentor")
-        self.key = ECKey.generate_key("P-256", auto_kid=True)
-
-    async def _fetch(self) -> KeySet:
-        return KeySet([self.key])
-
-    def token(self, who: str) -> str:
-        claims: dict[str, Any] = {
-            "iss": ISSUER,
-            "aud": "oncomentor",
-            "sub": who,
-            "exp": int(datetime.now(UTC).timestamp()) + 60,
-            "roles": ["operator" if who == OPERATOR else "institution"],
-        }
-        if who != OPERATOR:
-            claims["institution"] = who
-        return jwt.encode({"alg": "ES256", "kid": self.key.kid}, claims, self.key)
 
 
 @dataclass
@@ -75,7 +48,7 @@ class Edge:
             await handle(a_response(match_id, word, center, person), tx)
 
     async def asks(self, path: str, who: str = OPERATOR, **query: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.issuer.token(who)}"}
+        headers = self.issuer.headers(who)
         return await self.client.get(f"/v1{path}", headers=headers, params=query)
 
 

@@ -1,44 +1,19 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet
 from services.notification.tests.builders import MATCH, MENTEE, MENTOR, NORTH, SESSION, SOUTH
 
 from notification_service import api
 from notification_service.store.deliveries import Delivery, insert_delivery, update_settled
-from servicekit.auth import Authenticator
 from servicekit.http import make_app
 from servicekit.tx import Database
+from testkit.issuer import Issuer
 from testkit.plugin import NOW
-
-ISSUER = "https://idp.example.invalid"
-
-
-class Issuer(Authenticator):
-    """An identity provider whose keys are at hand: tokens are real, only the way to it is not."""
-
-    def __init__(self) -> None:
-        super().__init__(ISSUER, "oncomentor")
-        self.key = ECKey.generate_key("P-256", auto_kid=True)
-
-    async def _fetch(self) -> KeySet:
-        return KeySet([self.key])
-
-    def token(self, roles: list[str], institution_id: str | None = None) -> str:
-        claims = {
-            "iss": ISSUER,
-            "aud": "oncomentor",
-            "sub": institution_id or "somebody",
-            "exp": int(datetime.now(UTC).timestamp()) + 60,
-            "roles": roles,
-        } | ({"institution": institution_id} if institution_id else {})
-        return jwt.encode({"alg": "ES256", "kid": self.key.kid}, claims, self.key)
 
 
 @dataclass

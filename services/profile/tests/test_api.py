@@ -1,44 +1,18 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet
 from services.profile.tests.conftest import Center, Hub, a_contact
 
 from oncomentor_contracts.event import Event
 from profile_service import api
 from servicekit import ingress, security
-from servicekit.auth import Authenticator
 from servicekit.http import make_app
 from servicekit.tx import Database
-
-ISSUER = "https://idp.example.invalid"
-
-
-class Issuer(Authenticator):
-    """An identity provider whose keys are at hand: tokens are real, only the way to it is not."""
-
-    def __init__(self) -> None:
-        super().__init__(ISSUER, "oncomentor")
-        self.key = ECKey.generate_key("P-256", auto_kid=True)
-
-    async def _fetch(self) -> KeySet:
-        return KeySet([self.key])
-
-    def token(self, role: str, institution_id: str | None = None) -> str:
-        claims = {
-            "iss": ISSUER,
-            "aud": "oncomentor",
-            "sub": institution_id or role,
-            "exp": int(datetime.now(UTC).timestamp()) + 60,
-            "roles": [role],
-        } | ({"institution": institution_id} if institution_id else {})
-        return jwt.encode({"alg": "ES256", "kid": self.key.kid}, claims, self.key)
+from testkit.issuer import Issuer
 
 
 @dataclass
@@ -51,21 +25,14 @@ class Edge:
     async def ask(
         self, method: str, path: str, who: str | None = None, json: Any = None
     ) -> httpx.Response:
-        token = None
-        if who is not None:
-            role = "operator" if who == "operator" else "institution"
-            token = self.issuer.token(role, None if who == "operator" else who)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = self.issuer.headers(who) if who else {}
         return await self.client.request(method, f"/v1{path}", headers=headers, json=json)
 
     async def send(self, event: Event, who: str) -> httpx.Response:
         return await self.client.post(
             "/v1/events",
             content=event.envelope.structured(event.data()),
-            headers={
-                "Authorization": f"Bearer {self.issuer.token('institution', who)}",
-                "Content-Type": "application/cloudevents+json",
-            },
+            headers=self.issuer.headers(who) | {"Content-Type": "application/cloudevents+json"},
         )
 
 

@@ -222,6 +222,8 @@ async def _finish(tx: Tx, timer: Timer) -> None:
         timer.kind,
         timer.key,
     )
+    if version is None and (timer.kind, timer.key) in tx.timers_cancelled:
+        return
     if version is None:
         raise _TakenError
     if version == timer.version:

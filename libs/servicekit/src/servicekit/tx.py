@@ -49,6 +49,7 @@ class Tx:
     cause: Cause = NO_CAUSE
     said: int = 0
     timers_set: int = 0
+    timers_cancelled: set[tuple[str, str]] = field(default_factory=set)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     async def say(self, events: Sequence[Event], cause: Cause | None = None) -> None:
@@ -86,6 +87,7 @@ class Tx:
     async def cancel(self, kind: str, key: str) -> None:
         """Take the timer (kind, key) away; nothing happens where there is none."""
         await self.conn.execute("DELETE FROM kit.timers WHERE kind = $1 AND key = $2", kind, key)
+        self.timers_cancelled.add((kind, key))
 
 
 class Database:
