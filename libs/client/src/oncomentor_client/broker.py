@@ -1,5 +1,6 @@
 """Logging in to Kafka, and what its failures mean for us."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from aiokafka.errors import (
 from oncomentor_client.credentials import KafkaAccess
 from oncomentor_client.errors import ClientError, RefusedError, UnreachableError
 
+_STOP_SECONDS = 5.0
 _LOGIN = (
     AuthenticationFailedError,
     IllegalSaslStateError,
@@ -83,14 +85,31 @@ async def start(
     try:
         await client.start()
     except (KafkaError, OSError) as error:
-        await client.stop()
+        await stop(client)
         cause = error if isinstance(error, KafkaError) else KafkaConnectionError(str(error))
         if isinstance(cause, KafkaConnectionError):
             cause = await _login_error(access) or cause
         raise client_error(cause, access, topic) from error
     except BaseException:
-        await client.stop()
+        await stop(client)
         raise
+
+
+async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stop a client. What it can't do any more, its broker being gone, is left undone.
+
+    A consumer that is retrying a fetch lets the cancellation of its own task out of `stop` (seen
+    with aiokafka 0.14); unless we are cancelled ourselves, that must not hide why we stop.
+    """
+    task = asyncio.current_task()
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await client.stop()
+    except asyncio.CancelledError:
+        if task is None or task.cancelling():
+            raise
+    except (KafkaError, OSError, TimeoutError):
+        return
 
 
 async def _login_error(access: KafkaAccess) -> KafkaError | None:

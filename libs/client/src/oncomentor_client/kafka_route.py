@@ -1,7 +1,6 @@
 """Straight to the center's own Kafka topic; receipts come back on another."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
@@ -10,7 +9,7 @@ from typing import Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from oncomentor_client.broker import client_error, is_final, login, start
+from oncomentor_client.broker import client_error, is_final, login, start, stop
 from oncomentor_client.credentials import Credentials, KafkaAccess
 from oncomentor_client.errors import ClientError, UnreachableError
 from oncomentor_client.message import Answer, Outgoing, answer_of
@@ -117,12 +116,9 @@ class KafkaRoute:
 
     async def _stop(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        # What it still holds is sent again by the next one; it must not block the way out.
-        with contextlib.suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(5):
-                await producer.stop()
+        if producer is not None:
+            # What it still holds is sent again by the next one.
+            await stop(producer)
 
 
 def _told(error: Exception, access: KafkaAccess, topic: str) -> ClientError:

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
-from oncomentor_client.broker import login, start, translated
+from oncomentor_client.broker import login, start, stop, translated
 from oncomentor_client.credentials import Credentials
 from oncomentor_contracts.envelope import Envelope, EnvelopeError, from_headers
 from oncomentor_contracts.event import Event
@@ -83,7 +83,7 @@ class Subscriber:
             with translated(self._access, self._topic):
                 await self._take_position()
         except BaseException:
-            await self._consumer.stop()
+            await stop(self._consumer)
             raise
         return self
 
@@ -94,8 +94,10 @@ class Subscriber:
         trace: TracebackType | None,
     ) -> None:
         """Remember the position of the group and log out."""
-        await self._commit()
-        await self._opened().stop()
+        try:
+            await self._commit()
+        finally:
+            await stop(self._opened())
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         """Yield the records one by one."""
