@@ -68,3 +68,12 @@ def _cpu_seconds(*arguments: str) -> float:
     _, status, usage = os.wait4(pid, 0)
     assert status == 0
     return usage.ru_utime + usage.ru_stime
+
+
+def test_the_readme_names_every_command_and_exit_code() -> None:
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+
+    for path in COMMANDS:
+        assert all(word in readme for word in path)
+    for code in Exit:
+        assert f"| {code.value} | " in readme

@@ -3,15 +3,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
-from oncomentor_client.csv_cells import CELLS
 from oncomentor_client.errors import UnusableFileError
 from oncomentor_client.lines import MAX_LINE_BYTES
-from oncomentor_client.people import FileFormat, LocalFacts, Person, Submission, read_people
+from oncomentor_client.people import FileFormat, Person, Submission, read_people
 from oncomentor_client.row import BadRow
 from oncomentor_contracts.identifiers import pseudonym
-from oncomentor_contracts.profile import CodedProfile, ContactBlock, SurvivorBlock
 
 PERSON = {
     "local_id": "4711",
@@ -58,18 +55,6 @@ def test_a_person_reads_the_same_from_csv_and_from_jsonl(
     assert from_csv.profile == from_jsonl.profile
     assert from_csv.contact == from_jsonl.contact
     assert from_csv.local_id == from_jsonl.local_id == "4711"
-
-
-def test_every_field_of_the_contract_has_a_column() -> None:
-    sections: dict[str, type[BaseModel]] = {
-        "profile": CodedProfile,
-        "contact": ContactBlock,
-        "survivor": SurvivorBlock,
-        "local": LocalFacts,
-    }
-    fields = {f"{name}.{field}" for name, model in sections.items() for field in model.model_fields}
-
-    assert set(CELLS) == fields | {"local_id"}
 
 
 def test_cells_hold_lists_hours_roles_training_and_consents(write_csv: WriteCsv) -> None:
