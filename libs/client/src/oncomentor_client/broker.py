@@ -62,6 +62,11 @@ def client_error(error: KafkaError, access: KafkaAccess, topic: str) -> ClientEr
             f"Kafka at {access.bootstrap} refuses the login of {access.username}: ask your "
             "operator for a new credentials file"
         )
+    if isinstance(error, GroupAuthorizationFailedError):
+        return RefusedError(
+            f"{access.username} may not read in that consumer group: choose one whose name begins "
+            f"with '{access.group_prefix}'"
+        )
     if isinstance(error, _RIGHTS):
         return RefusedError(
             f"{access.username} has no right to the topic {topic}, or there is no such topic: ask "
