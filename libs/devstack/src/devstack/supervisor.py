@@ -19,6 +19,7 @@ from devstack.process import Command, Mark
 from devstack.state import LOOPBACK, State, is_free
 
 _POLL_SECONDS = 0.05
+_LET_GO_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,11 @@ class Supervisor:
         return part.is_ready() and process.listens(mark, self.state.port(part.ports[0]))
 
     def _is_free(self, port_name: str) -> bool:
-        return is_free(self.state.port(port_name))
+        """Tell whether the part's port is free now, or soon: its last process may still let go."""
+        deadline = time.monotonic() + _LET_GO_SECONDS
+        while not (free := is_free(self.state.port(port_name))) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        return free
 
     def _running(self, part: Part) -> _Record | None:
         """Return the record of the part if its very process lives, written down or not."""
