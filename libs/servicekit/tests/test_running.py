@@ -1,6 +1,7 @@
 """The kernel on a real broker and a real database, with one service in this process."""
 
 import asyncio
+import dataclasses
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,10 +10,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from devstack.stack import Stack
+from oncomentor_client.credentials import Credentials
+from oncomentor_client.token import TokenSource
 from oncomentor_contracts.envelope import Envelope, Header, from_headers
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
@@ -148,6 +152,17 @@ class Bench:
                     found += [(from_headers(r.headers), r.value) for r in records]
             return found
 
+    def http(self) -> httpx.AsyncClient:
+        transport = httpx.AsyncHTTPTransport(retries=20)  # it may not listen yet
+        return httpx.AsyncClient(
+            base_url=f"http://{self.stack.address('matching')}", transport=transport
+        )
+
+    async def token(self, holder: str) -> str:
+        async with httpx.AsyncClient() as client:
+            access = Credentials.load(self.stack.credentials(holder).path).oidc
+            return await TokenSource(access, client).token()
+
     async def rows(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         conn = await asyncpg.connect(self.stack.superuser_dsn("matching"))
         try:
@@ -276,3 +291,47 @@ async def test_what_is_said_follows_from_what_was_heard(bench: Bench) -> None:
     assert [receipt.causationid for receipt in receipts] == [str(event_id)]
     assert [receipt.correlationid for receipt in receipts] == [str(event_id)]
     assert [receipt.sequence for receipt in receipts] == [1]
+
+
+async def test_the_http_edge_tells_operators_how_it_is_and_takes_events_like_the_topic(
+    bench: Bench,
+) -> None:
+    key, value, headers = a_response(bench.center)
+    envelope = from_headers(headers)
+    subject = key.decode()
+
+    async with bench.running(), bench.http() as http:
+        await eventually(lambda: is_ready(http))
+        operator, member = await bench.token("operator"), await bench.token(bench.center)
+        assert (await http.get("/health/live")).status_code == 200
+        assert (await http.get("/ops/status")).status_code == 401
+        assert (await http.get("/ops/status", headers=bearer("no.such.token"))).status_code == 401
+        assert (await http.get("/ops/status", headers=bearer(member))).status_code == 403
+        status = (await http.get("/ops/status", headers=bearer(operator))).json()
+        sent = {**bearer(member), "Content-Type": "application/cloudevents+json"}
+        body = envelope.structured(value)
+        first = await http.post("/v1/events", content=body, headers=sent)
+        again = await http.post("/v1/events", content=body, headers=sent)
+        foreign = dataclasses.replace(envelope, source="/institutions/another-center")
+        refused = await http.post("/v1/events", content=foreign.structured(value), headers=sent)
+        huge = await http.post("/v1/events", content=b"x" * 1_500_000, headers=sent)
+
+    assert status["missing"] == []
+    assert {lane["state"] for lane in status["partitions"]} == {"running"}
+    assert (first.status_code, first.json()["outcome"]) == (202, "applied")
+    assert (again.status_code, again.json()["outcome"]) == (202, "duplicate")
+    assert refused.status_code == 422
+    assert refused.json()["problems"][0]["field"] == "source"
+    assert huge.status_code == 413
+    rows = await bench.rows(
+        "SELECT word FROM heard WHERE subject = $1 AND topic <> 'timer'", subject
+    )
+    assert [row["word"] for row in rows] == ["clear"]
+
+
+async def is_ready(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/health/ready")).status_code == 200
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
