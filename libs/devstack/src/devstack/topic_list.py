@@ -16,7 +16,13 @@ _DAY_MS = 24 * 60 * 60 * 1000
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 _KIND_CONFIG: dict[str, dict[str, str]] = {
-    "ingress": {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)},
+    "ingress": {
+        "cleanup.policy": "delete",
+        "retention.ms": str(7 * _DAY_MS),
+        # The broker unpacks what a center compressed and checks its size again, so a few
+        # kilobytes can't become gigabytes in the service that reads them.
+        "compression.type": "uncompressed",
+    },
     "egress": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)},
     "fact": {"cleanup.policy": "delete", "retention.ms": "-1"},
     "state": {
