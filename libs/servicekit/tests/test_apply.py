@@ -1,7 +1,9 @@
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from oncomentor_contracts.envelope import Envelope, Header
@@ -12,7 +14,7 @@ from oncomentor_contracts.topics import MATCHING_MATCH
 from servicekit.apply import ForkError, Outcome, apply_records
 from servicekit.errors import TransientError, UnprocessableError
 from servicekit.ingress import HttpRecord
-from servicekit.subscription import Bulk, Subscription
+from servicekit.subscription import Bulk, Refusal, Subscription
 from servicekit.tx import Tx
 from servicekit.verdict import Record, Verdict, judge
 
@@ -180,15 +182,70 @@ async def test_types_without_a_handler_are_counted_and_keep_the_sequence_dense(t
     assert (outcome.applied, outcome.passed_over) == (2, 1)
 
 
-async def test_what_a_failed_handler_scheduled_and_promised_is_taken_back(tx: Tx) -> None:
+async def test_what_a_failed_handler_scheduled_is_taken_back(tx: Tx) -> None:
     async def schedule_and_break(event: MatchCleared, tx: Tx) -> Sequence[Event]:
         await tx.schedule("remind", event.subject, tx.now)
-        tx.after_commit.append(lambda: None)
         raise ZeroDivisionError
 
     subscription = Subscription(MATCHING_MATCH, {MatchCleared: schedule_and_break})
 
     await apply(tx, a_clearance(uuid4(), 1), subscription=subscription)
 
-    assert (tx.timers_set, tx.after_commit) == (0, [])
     assert await tx.conn.fetchval("SELECT count(*) FROM kit.timers") == 0
+
+
+async def test_a_handler_that_hides_a_failed_statement_parks_its_own_record_only(tx: Tx) -> None:
+    async def hide(event: MatchCleared, tx: Tx) -> Sequence[Event]:
+        if event.institution_id == "broken-test":
+            with suppress(asyncpg.PostgresError):
+                await tx.conn.execute("SELECT 1 / 0")
+            return []
+        return await hear(event, tx)
+
+    subscription = Subscription(MATCHING_MATCH, {MatchCleared: hide})
+
+    outcome = await apply(
+        tx,
+        a_clearance(uuid4(), 1, "one-test"),
+        a_clearance(uuid4(), 1, "broken-test"),
+        a_clearance(uuid4(), 1, "two-test"),
+        subscription=subscription,
+    )
+
+    assert await words(tx) == ["one-test", "two-test"]
+    assert [item.reason_class for item in outcome.parked] == ["handler_failed"]
+
+
+async def test_a_newer_version_said_in_parallel_keeps_the_sequence_dense(tx: Tx) -> None:
+    match = uuid4()
+    record, _ = a_clearance(match, 2)
+    headers = [(n, b"match.cleared.v2" if n == "ce_type" else v) for n, v in record.headers]
+    newer = HttpRecord(record.topic, record.key, b"{}", headers)
+
+    outcome = await apply(
+        tx,
+        a_clearance(match, 1, "one-test"),
+        (newer, judge(newer, MATCHING_MATCH)),
+        a_clearance(match, 3, "three-test"),
+    )
+
+    assert await words(tx) == ["one-test", "three-test"]
+    assert (outcome.passed_over, outcome.parked) == (1, [])
+
+
+async def test_an_answer_that_breaks_keeps_the_record_and_stops_nobody(tx: Tx) -> None:
+    async def broken_answer(refusal: Refusal, tx: Tx) -> Sequence[Event]:
+        await tx.conn.execute("SELECT 1 / 0")
+        return []
+
+    subscription = Subscription(MATCHING_MATCH, {MatchCleared: hear}, on_refused=broken_answer)
+
+    await apply(
+        tx,
+        a_clearance(uuid4(), 1, "refused-test"),
+        a_clearance(uuid4(), 1, "one-test"),
+        subscription=subscription,
+    )
+
+    assert await words(tx) == ["one-test"]
+    assert [reason for reason, _, _ in await quarantined(tx)] == ["unprocessable"]

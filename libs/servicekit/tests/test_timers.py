@@ -141,7 +141,9 @@ async def test_a_timer_taken_by_somebody_else_rolls_our_work_back(database: Data
     assert await words(database) == ["theirs"]
 
 
-def an_effect(perform: Perform, *, attempts: int = 3) -> Effect:
+def an_effect(
+    perform: Perform, *, attempts: int = 3, concurrency: int = 4, lease_seconds: float = 60
+) -> Effect:
     async def record(timer: Timer, result: object, tx: Tx) -> Sequence[Event]:
         await note(tx, f"{timer.key}: {result}")
         return []
@@ -150,7 +152,8 @@ def an_effect(perform: Perform, *, attempts: int = 3) -> Effect:
         await note(tx, f"{timer.key}: {type(error).__name__}")
         return []
 
-    return Effect(perform, record, give_up, attempts=attempts)
+    lease = timedelta(seconds=lease_seconds)
+    return Effect(perform, record, give_up, attempts, concurrency, lease)
 
 
 async def test_an_effect_is_performed_then_recorded(database: Database) -> None:
@@ -182,3 +185,65 @@ async def test_an_effect_is_given_up_after_its_attempts_or_at_a_refusal(database
 
     assert sorted(await words(database)) == ["busy: TransientError", "never: PermissionError"]
     assert sorted(tries) == ["busy", "busy", "never"]
+
+
+async def test_an_effect_that_waits_for_its_turn_is_not_performed_twice(
+    database: Database,
+) -> None:
+    performed: list[str] = []
+
+    async def slowly(timer: Timer) -> str:
+        performed.append(timer.key)
+        await asyncio.sleep(0.4)  # how long the work takes: longer than its share of the lease
+        return "sent"
+
+    for key in ("a", "b", "c", "d"):
+        await schedule(database, key, kind="send")
+
+    effect = an_effect(slowly, concurrency=1, lease_seconds=1)
+    async with (
+        running(database, effects={"send": effect}),
+        running(database, effects={"send": effect}),
+    ):
+        await eventually(lambda: gone(database))
+
+    assert sorted(performed) == ["a", "b", "c", "d"]
+
+
+async def test_an_effect_that_outlives_its_lease_is_broken_off_and_tried_again(
+    database: Database,
+) -> None:
+    tries: list[int] = []
+
+    async def hangs_once(timer: Timer) -> str:
+        tries.append(timer.attempts)
+        if timer.attempts == 0:
+            await asyncio.Event().wait()
+        return "sent"
+
+    await schedule(database, "mail", kind="send")
+
+    async with running(database, effects={"send": an_effect(hangs_once, lease_seconds=1)}):
+        await eventually(lambda: gone(database))
+
+    assert tries == [0, 1]
+    assert await words(database) == ["mail: sent"]
+
+
+async def test_a_timer_cancelled_and_set_anew_is_not_taken_for_the_old_one(
+    database: Database,
+) -> None:
+    async def overtaken(timer: Timer, tx: Tx) -> Sequence[Event]:
+        if timer.payload == {}:
+            async with database.transaction() as other:
+                await other.cancel(timer.kind, timer.key)
+                await other.schedule(timer.kind, timer.key, other.now, {"nth": 2})
+        await note(tx, f"{timer.payload.get('nth', 1)}")
+        return []
+
+    await schedule(database, "again")
+
+    async with running(database, job=overtaken):
+        await eventually(lambda: gone(database))
+
+    assert await words(database) == ["2"]

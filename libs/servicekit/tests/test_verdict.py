@@ -79,11 +79,38 @@ def test_a_center_may_not_speak_for_another_in_the_data_either() -> None:
     assert verdict.problems[0][0] == "institution_id"
 
 
-def test_a_newer_version_of_a_known_type_is_passed_over_and_a_new_type_is_not() -> None:
+def test_a_type_newer_than_this_code_is_passed_over_from_the_network_and_refused_from_a_center() -> (
+    None
+):
     newer, strange = an_envelope(type="match.cleared.v2"), an_envelope(type="match.sung.v1")
+    from_center = an_envelope(source="/institutions/harbor-test", type="response.given.v²")
 
     assert isinstance(judge(a_record(newer, b"{}"), MATCHING_MATCH), PassedOver)
-    assert isinstance(judge(a_record(strange, b"{}"), MATCHING_MATCH), Unreadable)
+    assert isinstance(judge(a_record(strange, b"{}"), MATCHING_MATCH), PassedOver)
+    record = a_record(from_center, b"{}", "ingress.harbor-test.response")
+    verdict = judge(record, INGRESS_RESPONSE)
+    assert isinstance(verdict, Unreadable)
+    assert verdict.reason_class == "unknown_type"
+
+
+def test_a_known_type_on_another_topic_is_refused() -> None:
+    envelope = an_envelope(type="profile.changed.v1")
+
+    verdict = judge(a_record(envelope, b"{}"), MATCHING_MATCH)
+
+    assert isinstance(verdict, Unreadable)
+
+
+def test_what_is_told_of_a_record_fits_a_column_and_a_receipt_whatever_the_record_is() -> None:
+    record = ARecord("matching.match", b"k", b"{}", [("ce_\x00" + "x" * 900, None)])
+
+    verdict = judge(record, MATCHING_MATCH)
+
+    assert isinstance(verdict, Unreadable)
+    for field_name, rule in verdict.problems:
+        assert "\x00" not in field_name + rule
+        assert 1 <= len(field_name) <= 200
+        assert 1 <= len(rule) <= 200
 
 
 def test_a_null_value_is_a_deletion_only_for_a_deletions_type() -> None:

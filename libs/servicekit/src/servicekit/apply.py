@@ -5,6 +5,7 @@ Everything here happens inside the one transaction of a slice (or of an HTTP req
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.topics import Kind
@@ -15,8 +16,18 @@ from servicekit.outbox import Cause, Said
 from servicekit.quarantine import Parked
 from servicekit.subscription import Bulk, Refusal, Subscription
 from servicekit.tx import TRANSIENT_DRIVER_ERRORS, Tx
-from servicekit.verdict import Applied, Order, Readable, Record, Unreadable, Verdict, order
+from servicekit.verdict import (
+    Applied,
+    Order,
+    PassedOver,
+    Readable,
+    Record,
+    Unreadable,
+    Verdict,
+    order,
+)
 
+Known = Readable | PassedOver
 _log = logger(__name__)
 
 
@@ -56,13 +67,10 @@ async def apply_records(
         ForkError: nothing was applied; stop the partition.
     """
     while True:
-        timers_set, callbacks = tx.timers_set, len(tx.after_commit)
         try:
             async with tx.conn.transaction():
                 outcome = await _attempt(tx, subscription, topic, judged)
         except _FailuresError as failed:
-            tx.timers_set = timers_set
-            del tx.after_commit[callbacks:]
             judged = [
                 (record, failed.verdicts.get(id(getattr(verdict, "event", None)), verdict))
                 for record, verdict in judged
@@ -82,25 +90,28 @@ async def _attempt(
             outcome.parked.append(
                 Parked(record, verdict.reason_class, verdict.reason, verdict.envelope)
             )
-            await _answer_refused(tx, subscription, record, verdict, outcome)
-        elif not isinstance(verdict, Readable):
-            outcome.passed_over += 1
-    readable = [(record, v.event) for record, v in judged if isinstance(v, Readable)]
-    if not readable:
+            outcome.said += await _answer_refused(tx, subscription, record, verdict)
+    known = [(record, v) for record, v in judged if not isinstance(v, Unreadable)]
+    if not known:
         return outcome
     repeated: list[Event] = []
     if subscription.topic.kind is Kind.INGRESS:
-        fresh, repeated = await _new_to_inbox(tx, topic, readable)
+        fresh, repeated = await _new_to_inbox(tx, topic, known)
         outcome.duplicates += len(repeated)
     else:
-        fresh = await _next_in_sequence(tx, subscription, topic, readable, outcome)
-    handled = [event for event in fresh if type(event) in subscription.handlers]
+        fresh = await _next_in_sequence(tx, subscription, topic, known, outcome)
+    handled = [
+        verdict.event
+        for verdict in fresh
+        if isinstance(verdict, Readable) and type(verdict.event) in subscription.handlers
+    ]
     outcome.passed_over += len(fresh) - len(handled)
     outcome.applied += len(handled)
     outcome.said += await _run_handlers(tx, subscription, handled)
     if subscription.on_duplicate is not None:
         for event in repeated:  # after the handlers: the first copy may stand in the same slice
-            outcome.said += await _say(tx, event, subscription.on_duplicate)
+            cause = Cause.of(event.envelope)
+            outcome.said += await _answer(tx, cause, partial(subscription.on_duplicate, event, tx))
     return outcome
 
 
@@ -123,7 +134,8 @@ async def _run_or_bisect(
     """Return a verdict for each event that fails, found by halving; what passes stays done."""
     try:
         async with tx.conn.transaction():
-            said += await _run(tx, subscription, events)
+            answers = await _run(tx, subscription, events)
+            await tx.conn.execute("SELECT 1")  # fails here if a handler hid a failed statement
     except (TransientError, *TRANSIENT_DRIVER_ERRORS):
         raise
     except Exception as error:  # noqa: BLE001 - a handler's bug parks one record, it doesn't stop a partition
@@ -135,15 +147,18 @@ async def _run_or_bisect(
         if tries > 1 and not isinstance(error, UnprocessableError):
             return await _run_or_bisect(tx, subscription, events, said, tries=tries - 1)
         return {id(events[0]): _verdict_of(events[0], error)}
+    said += answers
     return {}
 
 
 def _verdict_of(event: Event, error: Exception) -> Unreadable:
     if isinstance(error, UnprocessableError):
-        return Unreadable("unprocessable", (("data", str(error)),), event.envelope)
+        return Unreadable.because("unprocessable", ("data", str(error)), envelope=event.envelope)
     _log.error("handler_failed", event_id=str(event.envelope.id), exc_info=error)
     # The text of a bug may quote data, so only its type is kept; the trace is in the log.
-    return Unreadable("handler_failed", (("data", type(error).__name__),), event.envelope)
+    return Unreadable.because(
+        "handler_failed", ("data", type(error).__name__), envelope=event.envelope
+    )
 
 
 async def _run(tx: Tx, subscription: Subscription, events: Sequence[Event]) -> list[Said]:
@@ -174,16 +189,41 @@ async def _say(
     return [(said, tx.cause) for said in await handler(event, tx)]
 
 
+async def _answer(
+    tx: Tx, cause: Cause, answer: Callable[[], Awaitable[Sequence[Event]]]
+) -> list[Said]:
+    """Return what is said back to a sender; an answer that fails is left out, and logged.
+
+    Raises:
+        TransientError: the database or the answer asks for another try.
+    """
+    tx.cause = cause
+    try:
+        async with tx.conn.transaction():
+            said = await answer()
+            await tx.conn.execute("SELECT 1")
+    except (TransientError, *TRANSIENT_DRIVER_ERRORS):
+        raise
+    except Exception as error:  # noqa: BLE001 - the record is kept; its answer must not stop others
+        _log.error("answer_failed", exc_info=error)
+        return []
+    return [(event, cause) for event in said]
+
+
 async def _new_to_inbox(
-    tx: Tx, topic: str, readable: Sequence[tuple[Record, Event]]
-) -> tuple[list[Event], list[Event]]:
-    """Return the events that were never received, and those that were."""
-    unseen = await inbox.insert_new(tx, topic, {e.envelope.id for _, e in readable}, tx.now)
-    fresh: list[Event] = []
+    tx: Tx, topic: str, known: Sequence[tuple[Record, Known]]
+) -> tuple[list[Known], list[Event]]:
+    """Return what was never received, and the events that were."""
+    ids = {verdict.envelope.id for _, verdict in known}
+    unseen = await inbox.insert_new(tx, topic, ids, tx.now)
+    fresh: list[Known] = []
     repeated: list[Event] = []
-    for _, event in readable:
-        (fresh if event.envelope.id in unseen else repeated).append(event)
-        unseen.discard(event.envelope.id)
+    for _, verdict in known:
+        if verdict.envelope.id in unseen:
+            unseen.discard(verdict.envelope.id)
+            fresh.append(verdict)
+        elif isinstance(verdict, Readable):
+            repeated.append(verdict.event)
     return fresh, repeated
 
 
@@ -191,18 +231,19 @@ async def _next_in_sequence(
     tx: Tx,
     subscription: Subscription,
     topic: str,
-    readable: Sequence[tuple[Record, Event]],
+    known: Sequence[tuple[Record, Known]],
     outcome: Outcome,
-) -> list[Event]:
-    applied = await inbox.last_applied(tx, topic, {event.subject for _, event in readable})
+) -> list[Known]:
+    applied = await inbox.last_applied(tx, topic, {v.envelope.subject for _, v in known})
     changed: set[str] = set()
-    fresh: list[Event] = []
-    for record, event in readable:
-        envelope, last = event.envelope, applied.get(event.subject)
+    fresh: list[Known] = []
+    for record, verdict in known:
+        envelope = verdict.envelope
+        last = applied.get(envelope.subject)
         standing = order(subscription.topic.kind, last, envelope)
         if standing is Order.FORK:
             raise ForkError(
-                f"{topic}: subject {event.subject} has two events with sequence "
+                f"{topic}: subject {envelope.subject} has two events with sequence "
                 f"{envelope.sequence}: its producer was restored to an earlier point"
             )
         if standing is Order.DUPLICATE:
@@ -211,18 +252,18 @@ async def _next_in_sequence(
             reason = f"sequence {envelope.sequence} follows {last.sequence if last else 0}"
             outcome.parked.append(Parked(record, "sequence_gap", reason, envelope, "parked"))
         else:
-            fresh.append(event)
-            changed.add(event.subject)
-            applied[event.subject] = Applied(envelope.sequence or 0, envelope.id)
+            fresh.append(verdict)
+            changed.add(envelope.subject)
+            applied[envelope.subject] = Applied(envelope.sequence or 0, envelope.id)
     await inbox.upsert_applied(tx, topic, {subject: applied[subject] for subject in changed})
     return fresh
 
 
 async def _answer_refused(
-    tx: Tx, subscription: Subscription, record: Record, verdict: Unreadable, outcome: Outcome
-) -> None:
+    tx: Tx, subscription: Subscription, record: Record, verdict: Unreadable
+) -> list[Said]:
     if subscription.on_refused is None:
-        return
+        return []
     envelope = verdict.envelope
     refusal = Refusal(
         topic=record.topic,
@@ -236,4 +277,4 @@ async def _answer_refused(
         problems=verdict.problems,
     )
     cause = Cause.of(envelope) if envelope else Cause()
-    outcome.said += [(event, cause) for event in await subscription.on_refused(refusal, tx)]
+    return await _answer(tx, cause, partial(subscription.on_refused, refusal, tx))

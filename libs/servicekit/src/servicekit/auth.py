@@ -14,7 +14,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 ALGORITHMS = ["ES256", "RS256"]
-_REFRESH_SECONDS = 10.0  # an unknown key id asks the provider again, but not more often than this
+_REFRESH_SECONDS = 10.0  # an unknown key asks the provider again, but not more often than this
+_KEEP_SECONDS = 600.0  # a key that was withdrawn is trusted no longer than this
 
 
 class InvalidTokenError(Exception):
@@ -40,10 +41,10 @@ class Authenticator:
 
     def __init__(self, issuer: str, audience: str) -> None:
         """Nothing is fetched before the first token comes."""
-        self._issuer = issuer.rstrip("/")
+        self._issuer = issuer
         self._audience = audience
         self._keys: KeySet | None = None
-        self._fetched_at = float("-inf")
+        self._asked_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def principal(self, token: str) -> Principal:
@@ -53,12 +54,17 @@ class Authenticator:
             InvalidTokenError: answer 401.
             httpx.HTTPError: the identity provider is away; answer 503.
         """
-        try:
-            return self._checked(token, await self._key_set(refresh=False))
-        except (JoseError, ValueError):
-            keys = await self._key_set(refresh=True)
+        age = time.monotonic() - self._asked_at
+        keys = self._keys
+        if keys is None or age > _KEEP_SECONDS:
+            keys, age = await self._refreshed(keys), 0.0
         try:
             return self._checked(token, keys)
+        except (JoseError, ValueError) as error:
+            if age < _REFRESH_SECONDS:
+                raise InvalidTokenError(str(error) or type(error).__name__) from error
+        try:
+            return self._checked(token, await self._refreshed(keys))
         except (JoseError, ValueError) as error:
             raise InvalidTokenError(str(error) or type(error).__name__) from error
 
@@ -78,19 +84,31 @@ class Authenticator:
             raise InvalidTokenError("claims roles or institution have the wrong type")
         return Principal(str(claims["sub"]), frozenset(map(str, roles)), institution)
 
-    async def _key_set(self, *, refresh: bool) -> KeySet:
+    async def _refreshed(self, known: KeySet | None) -> KeySet:
+        """Return the provider's keys of now; one caller asks, the others wait for its answer.
+
+        While the provider is away those that are known stay good: tokens run out by themselves.
+        """
         async with self._lock:
-            stale = time.monotonic() - self._fetched_at > _REFRESH_SECONDS
-            if self._keys is None or (refresh and stale):
+            if self._keys is not known and self._keys is not None:
+                return self._keys
+            self._asked_at = time.monotonic()  # also when it fails: it is not asked in a loop
+            try:
                 self._keys = await self._fetch()
-                self._fetched_at = time.monotonic()
+            except httpx.HTTPError:
+                if self._keys is None:
+                    raise
             return self._keys
 
     async def _fetch(self) -> KeySet:
         async with httpx.AsyncClient(timeout=5) as client:
-            discovery = await client.get(f"{self._issuer}/.well-known/openid-configuration")
+            base = self._issuer.rstrip("/")
+            discovery = await client.get(f"{base}/.well-known/openid-configuration")
             discovery.raise_for_status()
-            answer = await client.get(discovery.json()["jwks_uri"])
-            answer.raise_for_status()
-            body: dict[str, Any] = answer.json()
+            try:
+                answer = await client.get(discovery.json()["jwks_uri"])
+                answer.raise_for_status()
+                body: dict[str, Any] = answer.json()
+            except (KeyError, ValueError) as error:
+                raise httpx.DecodingError("the identity provider answers no JSON") from error
         return KeySet.import_key_set(body)  # type: ignore[arg-type]  # joserfc's TypedDict

@@ -115,9 +115,10 @@ async def _limit_body(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     length = request.headers.get("content-length")
-    if request.method in {"POST", "PUT", "PATCH"} and length is None:
-        return _problem(411, "Length required", "Send a Content-Length header.")
-    if length is not None and (not length.isdigit() or int(length) > MAX_BODY_BYTES):
+    chunked = "transfer-encoding" in request.headers  # it would win over any length
+    if chunked or (request.method in {"POST", "PUT", "PATCH"} and length is None):
+        return _problem(411, "Length required", "Send a Content-Length header, and no chunks.")
+    if length is not None and not (length.isdecimal() and int(length) <= MAX_BODY_BYTES):
         return _problem(413, "Body too large", f"Send at most {MAX_BODY_BYTES} bytes.")
     return await call_next(request)
 

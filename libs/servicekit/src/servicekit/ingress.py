@@ -69,6 +69,8 @@ def router(subscription: Subscription) -> APIRouter:
         )
         async with worker.transaction() as tx:
             outcome = await apply_records(tx, subscription, topic, [(record, verdict)])
+            if outcome.parked and outcome.parked[0].reason_class == "unprocessable":
+                raise ProblemError(422, "Event refused", outcome.parked[0].reason)
             if outcome.parked:
                 raise ProblemError(
                     500,

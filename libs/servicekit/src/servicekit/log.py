@@ -2,10 +2,12 @@
 
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 _QUIET = ("aiokafka", "faststream", "uvicorn", "uvicorn.access", "asyncio", "httpx", "httpcore")
 
@@ -20,7 +22,7 @@ def configure(service: str, level: Literal["debug", "info", "warning", "error"])
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _without_texts,
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -41,6 +43,27 @@ def configure(service: str, level: Literal["debug", "info", "warning", "error"])
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _without_texts(_: object, __: str, event: EventDict) -> EventDict:
+    """Replace an exception by its types and frames: its text and its locals may quote data."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["exception"] = list(_told(error))
+    return event
+
+
+def _told(error: BaseException | None) -> Iterator[str]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield type(error).__qualname__
+        for frame in traceback.extract_tb(error.__traceback__):
+            yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -56,7 +56,7 @@ async def append(tx: "Tx", said: Sequence[Said]) -> None:
         """,
         rows,
     )
-    tx.said += len(rows)
+    tx.wake = True
 
 
 async def _next_sequences(tx: "Tx", events: Sequence[Event]) -> dict[tuple[str, str], list[int]]:

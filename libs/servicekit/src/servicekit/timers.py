@@ -8,9 +8,9 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from servicekit import backoff
 from servicekit.errors import TransientError
@@ -19,8 +19,11 @@ from servicekit.outbox import Cause
 from servicekit.subscription import Effect, Job, Timer
 from servicekit.tx import Database, Tx
 
-_CLAIM = 20  # rows claimed at once
-_JOBS_AT_ONCE = 4
+if TYPE_CHECKING:
+    import asyncpg
+
+_JOBS_AT_ONCE = 3  # of each kind; every one holds a connection
+_LEASE_SHARE = 0.8  # of its lease that an effect may take: the rest is for recording it
 _JOB_LEASE = timedelta(seconds=10)  # a crashed process's jobs are taken up this much later
 _LONGEST_SLEEP = 1.0  # seconds; timers that other processes set are seen this late at most
 _MOST_DELAY = 300.0  # seconds between tries of one timer
@@ -28,7 +31,15 @@ _log = logger(__name__)
 
 
 class _TakenError(Exception):
-    """Somebody else finished this timer while we worked on it; our work is rolled back."""
+    """Somebody else has this timer now; what we did for it is rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A timer and the lease we hold on it; the lease's end is the proof that it is ours."""
+
+    timer: Timer
+    until: datetime
 
 
 class Timers:
@@ -44,10 +55,11 @@ class Timers:
         self._effects = effects
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
-        self._job_slots = asyncio.Semaphore(_JOBS_AT_ONCE)
-        self._slots = {kind: asyncio.Semaphore(e.concurrency) for kind, e in effects.items()}
         self._leases = dict.fromkeys(jobs, _JOB_LEASE) | {k: e.lease for k, e in effects.items()}
-        self._working: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._free = dict.fromkeys(jobs, _JOBS_AT_ONCE) | {
+            kind: effect.concurrency for kind, effect in effects.items()
+        }
+        self._working: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """Look for due timers now: one may have been set."""
@@ -73,119 +85,114 @@ class Timers:
                 _log.warning("timers_retried", error=type(error).__name__, attempt=attempt)
                 await self._sleep(backoff.delay(attempt))
                 continue
-            for timer in claimed:
-                self._begin(timer)
+            for claim in claimed:
+                self._free[claim.timer.kind] -= 1
+                task = asyncio.create_task(self._work(claim))
+                self._working.add(task)
+                task.add_done_callback(self._working.discard)
             await self._sleep(next_due)
         if self._working:
-            await asyncio.wait(self._working.values())
+            await asyncio.wait(self._working)
 
-    def _begin(self, timer: Timer) -> None:
-        """Work on a timer, after we are done with it where it was set again or its lease ran out."""
-        name = (timer.kind, timer.key)
-        task = asyncio.create_task(self._work(timer, self._working.get(name)))
-        self._working[name] = task
-        task.add_done_callback(partial(self._end, name))
+    async def _claim(self) -> tuple[list[_Claim], float]:
+        """Return timers claimed now, as many of each kind as can begin, and seconds until more.
 
-    def _end(self, name: tuple[str, str], task: asyncio.Task[None]) -> None:
-        if self._working.get(name) is task:
-            del self._working[name]
-
-    async def _claim(self) -> tuple[list[Timer], float]:
-        """Return timers claimed now, and seconds until there may be more."""
-        if len(self._working) >= _CLAIM:
-            return [], _LONGEST_SLEEP
+        Leases are told by the database's clock, which all processes share; when a timer is due,
+        by the clock that also set it.
+        """
+        kinds = [kind for kind, free in self._free.items() if free > 0]
         async with self._database.transaction() as tx:
             rows = await tx.conn.fetch(
                 """
-                UPDATE kit.timers AS t SET claimed_until = $3 + due.lease
-                  FROM (SELECT kind, key, lease FROM kit.timers
-                          JOIN unnest($1::text[], $2::interval[]) AS known (kind, lease)
-                         USING (kind)
-                         WHERE due_at <= $3 AND (claimed_until IS NULL OR claimed_until <= $3)
-                         ORDER BY due_at
-                         LIMIT $4
-                           FOR UPDATE OF timers SKIP LOCKED) AS due
+                UPDATE kit.timers AS t SET claimed_until = clock_timestamp() + due.lease
+                  FROM (SELECT known.kind, due.key, known.lease
+                          FROM unnest($1::text[], $2::interval[], $3::int[])
+                                 AS known (kind, lease, free),
+                               LATERAL (SELECT key FROM kit.timers
+                                         WHERE kind = known.kind AND due_at <= $4
+                                           AND (claimed_until IS NULL
+                                                OR claimed_until <= clock_timestamp())
+                                         ORDER BY due_at
+                                         LIMIT known.free
+                                           FOR UPDATE SKIP LOCKED) AS due) AS due
                  WHERE t.kind = due.kind AND t.key = due.key
-                RETURNING t.kind, t.key, t.payload, t.attempts, t.version,
-                          t.traceparent, t.correlationid, t.causationid
+                RETURNING t.*
                 """,
-                [*self._leases],
-                [*self._leases.values()],
+                kinds,
+                [self._leases[kind] for kind in kinds],
+                [self._free[kind] for kind in kinds],
                 tx.now,
-                _CLAIM - len(self._working),
             )
             upcoming: datetime | None = await tx.conn.fetchval(
                 """
-                SELECT min(greatest(due_at, coalesce(claimed_until, due_at))) FROM kit.timers
-                 WHERE kind = ANY($1::text[])
+                SELECT min(next.due_at)
+                  FROM unnest($1::text[]) AS known (kind),
+                       LATERAL (SELECT due_at FROM kit.timers
+                                 WHERE kind = known.kind
+                                   AND (claimed_until IS NULL
+                                        OR claimed_until <= clock_timestamp())
+                                 ORDER BY due_at
+                                 LIMIT 1) AS next
                 """,
-                [*self._leases],
+                kinds,
             )
-        timers = [
-            Timer(
-                kind=row["kind"],
-                key=row["key"],
-                payload=json.loads(row["payload"]),
-                attempts=row["attempts"],
-                version=row["version"],
-                cause=Cause(row["traceparent"], row["correlationid"], row["causationid"]),
-            )
-            for row in rows
-        ]
         until = _LONGEST_SLEEP if upcoming is None else (upcoming - tx.now).total_seconds()
-        return timers, min(max(until, 0.005), _LONGEST_SLEEP)
+        return [_claim_of(row) for row in rows], min(max(until, 0.005), _LONGEST_SLEEP)
 
-    async def _work(self, timer: Timer, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait({before})
-        effect = self._effects.get(timer.kind)
-        slots = self._slots[timer.kind] if effect else self._job_slots
-        async with slots:
-            try:
-                await (self._perform(timer, effect) if effect else self._do_job(timer))
-            except _TakenError:
-                _log.info("timer_taken", kind=timer.kind)
-            except Exception as error:  # noqa: BLE001 - one timer's bug must not stop the others
-                await self._postpone(timer, error)
+    async def _work(self, claim: _Claim) -> None:
+        kind = claim.timer.kind
+        effect = self._effects.get(kind)
+        try:
+            await (self._perform(claim, effect) if effect else self._do_job(claim))
+        except _TakenError:
+            _log.info("timer_taken", kind=kind)
+        except Exception as error:  # noqa: BLE001 - one timer's bug must not stop the others
+            await self._postpone(claim, error)
+        self._free[kind] += 1
         self._wake.set()
 
-    async def _do_job(self, timer: Timer) -> None:
+    async def _do_job(self, claim: _Claim) -> None:
+        timer = claim.timer
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await self._jobs[timer.kind](timer, tx), timer.cause)
-            await _finish(tx, timer)
+            await _finish(tx, claim)
 
-    async def _perform(self, timer: Timer, effect: Effect) -> None:
+    async def _perform(self, claim: _Claim, effect: Effect) -> None:
+        timer = claim.timer
         try:
-            result = await effect.perform(timer)
-        except TransientError as error:
+            async with asyncio.timeout(effect.lease.total_seconds() * _LEASE_SHARE):
+                result = await effect.perform(timer)
+        except (TransientError, TimeoutError) as error:
             if timer.attempts + 1 < effect.attempts:
-                raise
-            await self._give_up(timer, effect, error)
+                raise TransientError("the effect was not performed") from error
+            await self._give_up(claim, effect, error)
             return
         except Exception as error:  # noqa: BLE001 - the effect decides what a refusal means
-            await self._give_up(timer, effect, error)
+            await self._give_up(claim, effect, error)
             return
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await effect.record(timer, result, tx), timer.cause)
-            await _finish(tx, timer)
+            await _finish(tx, claim)
 
-    async def _give_up(self, timer: Timer, effect: Effect, error: Exception) -> None:
+    async def _give_up(self, claim: _Claim, effect: Effect, error: Exception) -> None:
+        timer = claim.timer
         _log.warning("effect_given_up", kind=timer.kind, key=timer.key, error=type(error).__name__)
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await effect.give_up(timer, error, tx), timer.cause)
-            await _finish(tx, timer)
+            await _finish(tx, claim)
 
-    async def _postpone(self, timer: Timer, error: Exception) -> None:
+    async def _postpone(self, claim: _Claim, error: Exception) -> None:
         """Try the timer again later; the error's text may quote data, so only its type is kept."""
+        timer = claim.timer
         transient = isinstance(error, TransientError)
-        tried = replace(timer, attempts=timer.attempts + 1)
-        wait = backoff.delay(tried.attempts, first=0.2, most=_MOST_DELAY)
+        attempts = timer.attempts + 1
+        wait = backoff.delay(attempts, first=0.2, most=_MOST_DELAY)
         report = _log.warning if transient else _log.error
         report(
             "timer_postponed",
             kind=timer.kind,
             key=timer.key,
-            attempts=tried.attempts,
+            attempts=attempts,
             wait_seconds=round(wait, 1),
             error=type(error).__name__,
             exc_info=None if transient else error,
@@ -195,14 +202,18 @@ class Timers:
                 await tx.conn.execute(
                     """
                     UPDATE kit.timers
-                       SET attempts = $4, due_at = $5, claimed_until = NULL, last_error = $6
-                     WHERE kind = $1 AND key = $2 AND version = $3
+                       SET claimed_until = NULL,
+                           attempts = CASE WHEN version = $4 THEN $5 ELSE attempts END,
+                           due_at = CASE WHEN version = $4 THEN $6 ELSE due_at END,
+                           last_error = CASE WHEN version = $4 THEN $7 ELSE last_error END
+                     WHERE kind = $1 AND key = $2 AND claimed_until = $3
                     """,
                     timer.kind,
                     timer.key,
+                    claim.until,
                     timer.version,
-                    tried.attempts,
-                    datetime.now(UTC) + timedelta(seconds=wait),
+                    attempts,
+                    tx.now + timedelta(seconds=wait),
                     type(error).__name__,
                 )
 
@@ -211,20 +222,39 @@ class Timers:
             await asyncio.wait_for(self._wake.wait(), seconds)
 
 
-async def _finish(tx: Tx, timer: Timer) -> None:
-    """Take the timer away; one that was set again meanwhile stays and fires again.
+def _claim_of(row: "asyncpg.Record") -> _Claim:
+    timer = Timer(
+        kind=row["kind"],
+        key=row["key"],
+        payload=json.loads(row["payload"]),
+        attempts=row["attempts"],
+        version=row["version"],
+        cause=Cause(row["traceparent"], row["correlationid"], row["causationid"]),
+    )
+    return _Claim(timer, row["claimed_until"])
+
+
+async def _finish(tx: Tx, claim: _Claim) -> None:
+    """Take the timer away; one that was set again meanwhile is let go, and fires again.
 
     Raises:
-        _TakenError: it is gone: another process did the same work and committed first.
+        _TakenError: our lease ran out and somebody else took it up, or it was cancelled.
     """
-    version = await tx.conn.fetchval(
-        "SELECT version FROM kit.timers WHERE kind = $1 AND key = $2 FOR UPDATE",
+    timer = claim.timer
+    if (timer.kind, timer.key) in tx.cancelled:
+        return
+    row = await tx.conn.fetchrow(
+        "SELECT version, claimed_until FROM kit.timers WHERE kind = $1 AND key = $2 FOR UPDATE",
         timer.kind,
         timer.key,
     )
-    if version is None and (timer.kind, timer.key) in tx.timers_cancelled:
-        return
-    if version is None:
+    if row is None or row["claimed_until"] != claim.until:
         raise _TakenError
-    if version == timer.version:
+    if row["version"] == timer.version:
         await tx.cancel(timer.kind, timer.key)
+        return
+    await tx.conn.execute(
+        "UPDATE kit.timers SET claimed_until = NULL WHERE kind = $1 AND key = $2",
+        timer.kind,
+        timer.key,
+    )

@@ -47,10 +47,10 @@ class Tx:
     now: datetime
     source: str = "/services/test"
     cause: Cause = NO_CAUSE
-    said: int = 0
-    timers_set: int = 0
-    timers_cancelled: set[tuple[str, str]] = field(default_factory=set)
-    after_commit: list[Callable[[], None]] = field(default_factory=list)
+    wake: bool = False
+    """Whether relay and timers should look once this is committed; too often does no harm."""
+    cancelled: set[tuple[str, str]] = field(default_factory=set)
+    """Timers cancelled here: a job that cancels its own has not lost it to somebody else."""
 
     async def say(self, events: Sequence[Event], cause: Cause | None = None) -> None:
         """Append events to the outbox (the kernel does this with what a handler returns)."""
@@ -61,7 +61,7 @@ class Tx:
     ) -> None:
         """Set or move the timer (kind, key); a job or effect of that kind takes it when due.
 
-        A timer that is being worked on while it is set again fires again.
+        A timer that is being worked on while it is set again fires again afterwards.
         """
         await self.conn.execute(
             """
@@ -70,7 +70,7 @@ class Tx:
             VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7)
             ON CONFLICT (kind, key) DO UPDATE
                SET due_at = excluded.due_at, payload = excluded.payload, attempts = 0,
-                   version = t.version + 1, last_error = NULL, claimed_until = NULL,
+                   version = t.version + 1, last_error = NULL,
                    traceparent = excluded.traceparent, correlationid = excluded.correlationid,
                    causationid = excluded.causationid
             """,
@@ -82,12 +82,12 @@ class Tx:
             self.cause.correlationid,
             self.cause.causationid,
         )
-        self.timers_set += 1
+        self.wake = True
 
     async def cancel(self, kind: str, key: str) -> None:
         """Take the timer (kind, key) away; nothing happens where there is none."""
         await self.conn.execute("DELETE FROM kit.timers WHERE kind = $1 AND key = $2", kind, key)
-        self.timers_cancelled.add((kind, key))
+        self.cancelled.add((kind, key))
 
 
 class Database:
@@ -122,7 +122,5 @@ class Database:
         except TRANSIENT_DRIVER_ERRORS as error:
             raise TransientError(f"PostgreSQL: {type(error).__name__}: {error}") from error
 
-        if tx.said or tx.timers_set:
+        if tx.wake:
             self._committed()
-        for callback in tx.after_commit:
-            callback()

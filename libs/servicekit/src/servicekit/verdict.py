@@ -40,10 +40,18 @@ class Readable:
 
     event: Event
 
+    @property
+    def envelope(self) -> Envelope:
+        """The attributes it came with."""
+        return self.event.envelope
+
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A newer version of a type we know; its writer says the version we know beside it."""
+    """A type newer than this code, by one of the network's own writers: it counts, no more.
+
+    A new version of a type is said beside the old one, and a new type was never ours to apply.
+    """
 
     envelope: Envelope
 
@@ -61,20 +69,38 @@ class Unreadable:
         """One line for people; it names fields and rules, never values."""
         return "; ".join(f"{field}: {rule}" for field, rule in self.problems)
 
+    @classmethod
+    def because(
+        cls, reason_class: str, *problems: tuple[str, str], envelope: Envelope | None = None
+    ) -> "Unreadable":
+        """Return the verdict with texts that a column and a receipt can hold, whoever wrote them."""
+        told = tuple((_line(field), _line(rule)) for field, rule in problems)
+        return cls(reason_class, told, envelope)
+
 
 Verdict = Readable | PassedOver | Unreadable
 
 
 def judge(record: Record, topic: Topic) -> Verdict:
-    """Return what a record is, judged by size, headers, envelope, source and schema in turn."""
+    """Return what a record is, judged by size, headers, envelope, source and schema in turn.
+
+    Whatever is in it, nothing is raised: a record that broke this would stop its partition.
+    """
+    try:
+        return _judge(record, topic)
+    except Exception as error:  # noqa: BLE001 - see above
+        return Unreadable.because("bad_record", ("record", type(error).__name__))
+
+
+def _judge(record: Record, topic: Topic) -> Verdict:
     if record.value is not None and len(record.value) > MAX_VALUE_BYTES:
-        return Unreadable("too_large", (("value", f"is over {MAX_VALUE_BYTES} bytes"),))
+        return Unreadable.because("too_large", ("value", f"is over {MAX_VALUE_BYTES} bytes"))
     try:
         envelope = from_headers(record.headers)
     except EnvelopeError as error:
-        return Unreadable("bad_envelope", ((error.attribute, error.rule),))
+        return Unreadable.because("bad_envelope", (error.attribute, error.rule))
     if record.key != envelope.subject.encode():
-        return Unreadable("bad_key", (("key", "must be the subject"),), envelope)
+        return Unreadable.because("bad_key", ("key", "must be the subject"), envelope=envelope)
 
     return judge_event(envelope, record.value, topic, topic.institution_in(record.topic))
 
@@ -88,14 +114,18 @@ def judge_event(
     """
     if not _source_allowed(envelope, topic, institution_id):
         expected = f"/institutions/{institution_id}" if topic.kind is Kind.INGRESS else "a writer"
-        return Unreadable("foreign_source", (("source", f"must be {expected}"),), envelope)
+        return Unreadable.because(
+            "foreign_source", ("source", f"must be {expected}"), envelope=envelope
+        )
     if topic.kind is not Kind.INGRESS and envelope.sequence is None:
-        return Unreadable("bad_envelope", (("sequence", "is missing"),), envelope)
+        return Unreadable.because("bad_envelope", ("sequence", "is missing"), envelope=envelope)
     event_class = BY_TYPE.get(envelope.type)
-    if event_class is None and _newer_version(envelope.type):
+    if event_class is None and topic.kind is not Kind.INGRESS:
         return PassedOver(envelope)
     if event_class is None or event_class.TOPIC != topic:  # noqa: SIM300 - TOPIC is no constant here
-        return Unreadable("unknown_type", (("type", f"is not said on {topic.name}"),), envelope)
+        return Unreadable.because(
+            "unknown_type", ("type", f"is not said on {topic.name}"), envelope=envelope
+        )
 
     verdict = _read(event_class, envelope, data)
     if isinstance(verdict, Readable) and topic.kind is Kind.INGRESS:
@@ -107,9 +137,9 @@ def _read(event_class: type[Event], envelope: Envelope, data: bytes | None) -> V
     try:
         return Readable(event_class.received(envelope, data))
     except pydantic.ValidationError as error:
-        return Unreadable("bad_data", _problems(error), envelope)
+        return Unreadable.because("bad_data", *_problems(error), envelope=envelope)
     except (ValueError, RecursionError) as error:
-        return Unreadable("bad_data", (("data", str(error)[:200]),), envelope)
+        return Unreadable.because("bad_data", ("data", str(error)), envelope=envelope)
 
 
 def _bound(verdict: Readable, envelope: Envelope, institution_id: str | None) -> Verdict:
@@ -117,7 +147,11 @@ def _bound(verdict: Readable, envelope: Envelope, institution_id: str | None) ->
     if getattr(verdict.event, "institution_id", institution_id) == institution_id:
         return verdict
     rule = f"must be {institution_id}, the center that sends it"
-    return Unreadable("foreign_source", (("institution_id", rule),), envelope)
+    return Unreadable.because("foreign_source", ("institution_id", rule), envelope=envelope)
+
+
+def _line(text: str) -> str:
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:200] or "?"
 
 
 def _source_allowed(envelope: Envelope, topic: Topic, institution_id: str | None) -> bool:
@@ -127,18 +161,10 @@ def _source_allowed(envelope: Envelope, topic: Topic, institution_id: str | None
     return kind == "services" and name in topic.writers
 
 
-def _newer_version(wire_type: str) -> bool:
-    stem, _, version = wire_type.rpartition(".v")
-    return version.isdigit() and any(
-        f"{stem}.v{older}" in BY_TYPE for older in range(1, min(int(version), 100))
-    )
-
-
 def _problems(error: pydantic.ValidationError) -> tuple[tuple[str, str], ...]:
     shown = error.errors(include_url=False, include_context=False, include_input=False)
     return tuple(
-        (".".join(map(str, item["loc"])) or "data", item["msg"][:200])
-        for item in shown[:_SHOWN_PROBLEMS]
+        (".".join(map(str, item["loc"])) or "data", item["msg"]) for item in shown[:_SHOWN_PROBLEMS]
     )
 
 

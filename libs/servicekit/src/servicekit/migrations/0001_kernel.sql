@@ -106,12 +106,12 @@ CREATE TABLE kit.timers (
     causationid text,
     PRIMARY KEY (kind, key)
 );
-CREATE INDEX timers_due ON kit.timers (due_at);
+CREATE INDEX timers_due ON kit.timers (kind, due_at);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
 kit.consumer_offsets, kit.applied_sequences, kit.inbox, kit.quarantine,
 kit.subject_sequences, kit.outbox, kit.relay_cursors, kit.timers
 TO oncomentor_worker;
-GRANT SELECT, INSERT ON kit.outbox, kit.inbox TO oncomentor_api;
+GRANT INSERT ON kit.outbox TO oncomentor_api;
 GRANT SELECT, INSERT, UPDATE ON kit.subject_sequences TO oncomentor_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kit.timers TO oncomentor_api;
