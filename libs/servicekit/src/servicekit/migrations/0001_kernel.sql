@@ -81,6 +81,19 @@ CREATE TABLE kit.outbox (
 CREATE INDEX outbox_txid ON kit.outbox (txid);
 CREATE TABLE kit.outbox_other_days PARTITION OF kit.outbox DEFAULT;
 
+-- Rows of the outbox whose topic Kafka did not take yet (a center that is not provisioned), put
+-- aside in the statement that moves the cursor past them; sent by seq before any newer one.
+CREATE TABLE kit.outbox_held (
+    seq bigint NOT NULL,
+    said_on date NOT NULL,
+    topic text NOT NULL,
+    record_key bytea NOT NULL,
+    record_value bytea,
+    header_names text[] NOT NULL,
+    header_values bytea[] NOT NULL,
+    PRIMARY KEY (topic, seq)
+);
+
 CREATE TABLE kit.relay_cursors (
     relay text PRIMARY KEY,
     snapshot_from pg_snapshot NOT NULL,
@@ -110,7 +123,7 @@ CREATE INDEX timers_due ON kit.timers (kind, due_at);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
 kit.consumer_offsets, kit.applied_sequences, kit.inbox, kit.quarantine,
-kit.subject_sequences, kit.outbox, kit.relay_cursors, kit.timers
+kit.subject_sequences, kit.outbox, kit.outbox_held, kit.relay_cursors, kit.timers
 TO oncomentor_worker;
 GRANT INSERT ON kit.outbox TO oncomentor_api;
 GRANT SELECT, INSERT, UPDATE ON kit.subject_sequences TO oncomentor_api;
