@@ -1,0 +1,393 @@
+"""The relay on a real database and a real broker: nothing lost, nothing overtaken."""
+
+import asyncio
+import itertools
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from signal import SIGCONT, SIGSTOP
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from devstack.stack import Stack
+from oncomentor_contracts.envelope import from_headers
+from oncomentor_contracts.receipt import Outcome, ReceiptAccepted
+from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_PROFILE
+from servicekit import kafka, relay_cursor
+from servicekit import relay as relay_module
+from servicekit.relay import Relay
+from servicekit.settings import Settings
+from servicekit.tx import Database, Tx
+from testkit.eventually import eventually
+from testkit.postgres import Templates
+
+if TYPE_CHECKING:
+    PlainConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    PlainConnection = asyncpg.Connection
+
+_numbers = itertools.count()
+
+
+class Counting(PlainConnection):
+    """A connection that counts how often anybody asked it for a value."""
+
+    asked = 0
+
+    async def fetchval(self, *arguments: Any, **named: Any) -> Any:
+        type(self).asked += 1
+        return await super().fetchval(*arguments, **named)
+
+
+class Bench:
+    """A database of the test's own, the run's broker, and a center on it."""
+
+    def __init__(self, stack: Stack, dsn: str, database: Database) -> None:
+        self.stack = stack
+        self.dsn = dsn
+        self.database = database
+        self.center = self.another_center()
+        environment = stack.service_environment("profile")
+        names = {k.removeprefix("ONCOMENTOR_").lower(): v for k, v in environment.items()}
+        self.settings = Settings.model_validate(names)
+
+    @staticmethod
+    def another_center() -> str:
+        return f"relay-center-{next(_numbers)}"
+
+    def relay(self, connection_class: type[PlainConnection] = PlainConnection) -> Relay:
+        return Relay(
+            name="profile",
+            connect=lambda: asyncpg.connect(self.dsn, connection_class=connection_class),
+            producer={
+                **kafka.client_arguments(self.settings),
+                "acks": "all",
+                "enable_idempotence": True,
+            },
+        )
+
+    @asynccontextmanager
+    async def running(self, relay: Relay) -> AsyncIterator[Relay]:
+        task = asyncio.create_task(relay.run())
+        try:
+            yield relay
+        finally:
+            relay.close()
+            await asyncio.wait_for(task, 20)
+
+    async def say(self, *subjects: str, center: str | None = None) -> None:
+        async with self.database.transaction() as tx:
+            await tx.say([a_receipt(tx, center or self.center, s) for s in subjects])
+
+    async def heard(self, center: str | None = None) -> dict[str, list[int]]:
+        """Return the sequences in the center's receipts, subject by subject, as they lie there."""
+        login = self.stack.kafka_login()
+        consumer = AIOKafkaConsumer(
+            EGRESS_RECEIPT.named(center or self.center),
+            auto_offset_reset="earliest",
+            **kafka.client_arguments(self.settings)
+            | {
+                "sasl_plain_username": login["username"],
+                "sasl_plain_password": login["password"],
+            },
+        )
+        found: dict[str, list[int]] = defaultdict(list)
+        async with consumer:
+            ends = await consumer.end_offsets(consumer.assignment())
+            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    for envelope in (from_headers(record.headers) for record in records):
+                        found[envelope.subject].append(envelope.sequence or 0)
+        return found
+
+    async def run_sql(self, *statements: str) -> None:
+        async with self.database.transaction() as tx:
+            for statement in statements:
+                await tx.conn.execute(statement)
+
+
+def a_receipt(tx: Tx, center: str, subject: str) -> ReceiptAccepted:
+    return ReceiptAccepted(
+        institution_id=center,
+        receipt_for=subject,
+        event_type="x.y.v1",
+        about="a person",
+        outcome=Outcome.APPLIED,
+        at=tx.now,
+    )
+
+
+@pytest.fixture
+def bench(stack: Stack, templates: Templates, database_name: str, database: Database) -> Bench:
+    made = Bench(stack, templates.dsn(database_name), database)
+    stack.provision([made.center])
+    return made
+
+
+async def test_concurrent_writers_lose_nothing_and_no_subject_is_reordered(bench: Bench) -> None:
+    dice = random.Random(4)  # noqa: S311 - a workload
+    said: dict[str, int] = defaultdict(int)
+
+    async def write(writer: int) -> None:
+        for nth in range(50):
+            subjects = [f"subject-{n}" for n in dice.sample(range(12), dice.randint(1, 3))]
+            with suppress(ZeroDivisionError):
+                async with bench.database.transaction() as tx:
+                    await tx.say([a_receipt(tx, bench.center, s) for s in subjects])
+                    # later seqs commit before this one
+                    await tx.conn.execute("SELECT pg_sleep($1)", dice.random() / 100)
+                    if (nth + writer) % 7 == 0:
+                        raise ZeroDivisionError
+                for subject in subjects:
+                    said[subject] += 1
+
+    async with bench.running(bench.relay()) as relay:
+        await asyncio.gather(*(write(writer) for writer in range(8)))
+
+        async def all_sent() -> bool:
+            return relay.sent >= sum(said.values())
+
+        await eventually(all_sent)
+        await bench.say("the last")
+        await eventually(lambda: has(bench, "the last"))
+
+    heard = await bench.heard()
+    assert heard.pop("the last") == [1]
+    assert heard == {subject: list(range(1, count + 1)) for subject, count in said.items()}
+
+
+async def has(bench: Bench, *subjects: str, center: str | None = None) -> dict[str, list[int]]:
+    heard = await bench.heard(center)
+    return heard if heard.keys() >= set(subjects) else {}
+
+
+async def test_a_row_that_commits_after_later_ones_were_sent_is_sent_too(bench: Bench) -> None:
+    async with bench.running(bench.relay()):
+        async with bench.database.transaction() as tx:
+            await tx.say([a_receipt(tx, bench.center, "early")])
+            await bench.say("late")
+            await eventually(lambda: has(bench, "late"))
+
+        heard = await eventually(lambda: has(bench, "early"))
+
+    assert heard == {"early": [1], "late": [1]}
+
+
+async def test_a_crash_between_sending_and_moving_the_cursor_repeats_but_loses_nothing(
+    bench: Bench, templates: Templates, database_name: str
+) -> None:
+    owner = await asyncpg.connect(templates.dsn(database_name, "test_owner"))
+    await owner.execute(
+        """
+        CREATE FUNCTION kit.crash() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'gone' USING ERRCODE = '57P01'; END $$;
+        CREATE TRIGGER crash BEFORE UPDATE ON kit.relay_cursors FOR EACH ROW
+        WHEN (new.last_seq > old.last_seq) EXECUTE FUNCTION kit.crash();
+        """
+    )
+    await bench.say("a", "b", "a")
+
+    async with bench.running(bench.relay()):
+        await eventually(lambda: has(bench, "a", "b"))
+    await owner.execute("DROP TRIGGER crash ON kit.relay_cursors")
+    await owner.close()
+    async with bench.running(bench.relay()):
+        await bench.say("a", "the last")
+        heard = await eventually(lambda: has(bench, "the last"))
+
+    runs = len(heard["b"])
+    assert runs >= 2
+    assert heard["a"] == [1, 2] * runs + [3]
+
+
+async def test_a_standby_waits_quietly_and_takes_over_when_the_first_ends(bench: Bench) -> None:
+    class Standby(Counting):
+        pass
+
+    async with AsyncExitStack() as ended:
+        first = await ended.enter_async_context(bench.running(bench.relay()))
+        await eventually(lambda: is_in(first, "running"))
+        started = asyncio.get_running_loop().time()
+        async with bench.running(bench.relay(Standby)) as second:
+            await eventually(lambda: is_in(second, "standing by"))
+            second.wake()
+
+            async def tried_three_times() -> bool:
+                return Standby.asked >= 3
+
+            await eventually(tried_three_times)
+            waited = asyncio.get_running_loop().time() - started
+            await ended.aclose()
+            await eventually(lambda: is_in(second, "running"))
+            await bench.say("after")
+            heard = await eventually(lambda: has(bench, "after"))
+
+    assert waited >= 1.9
+    assert heard == {"after": [1]}
+
+
+async def is_in(relay: Relay, state: str) -> bool:
+    return relay.state.startswith(state)
+
+
+async def test_an_idle_relay_looks_and_writes_nothing(bench: Bench) -> None:
+    class Idle(Counting):
+        pass
+
+    async def cursor() -> list[asyncpg.Record]:
+        async with bench.database.transaction() as tx:
+            return await tx.conn.fetch("SELECT ctid::text, * FROM kit.relay_cursors")
+
+    async def at_rest() -> bool:
+        async with bench.database.transaction() as tx:
+            return bool(
+                await tx.conn.fetchval(
+                    "SELECT snapshot_to IS NULL AND last_seq = 0 FROM kit.relay_cursors"
+                )
+            )
+
+    await bench.say("something")
+    async with bench.running(bench.relay(Idle)) as relay:
+
+        async def looked(times: int) -> bool:
+            return relay.sent == 1 and Idle.asked >= times
+
+        await eventually(lambda: looked(3))
+        await eventually(at_rest)
+        before, asked = await cursor(), Idle.asked
+        await eventually(lambda: looked(asked + 10))
+        after = await cursor()
+
+    assert after == before
+
+
+async def test_a_topic_that_is_not_there_yet_holds_only_itself_and_follows_in_order(
+    bench: Bench,
+) -> None:
+    later = bench.another_center()
+    held = [EGRESS_RECEIPT.named(later)]
+
+    async with bench.running(bench.relay()) as relay:
+        await bench.say("x", "y", center=later)
+        await bench.say("for one who is there")
+        await eventually(lambda: has(bench, "for one who is there"))
+        assert (relay.held, relay.state) == (held, "running")
+        await bench.say("x", center=later)
+        await bench.say("and more")
+        await eventually(lambda: has(bench, "and more"))
+    async with bench.running(bench.relay()) as relay:
+        await eventually(lambda: is_in(relay, "running"))
+        assert relay.held == held
+        await asyncio.to_thread(bench.stack.provision, [later])
+        await bench.say("x", center=later)
+
+        async def released() -> bool:
+            return relay.held == []
+
+        await eventually(released)
+        await bench.say("x", "the last", center=later)
+        heard = await eventually(lambda: has(bench, "the last", center=later))
+
+    assert heard == {"x": [1, 2, 3, 4], "y": [1], "the last": [1]}
+    async with bench.database.transaction() as tx:
+        assert await tx.conn.fetch("SELECT * FROM kit.outbox_held") == []
+
+
+async def test_a_topic_that_may_be_seen_but_not_written_holds_only_itself(bench: Bench) -> None:
+    not_ours = INGRESS_PROFILE.named(bench.center)
+    await bench.run_sql(
+        f"""
+        INSERT INTO kit.outbox (said_on, topic, record_key, header_names, header_values)
+        VALUES (now()::date, '{not_ours}', 'k', '{{}}', '{{}}')
+        """  # noqa: S608 - our own name
+    )
+
+    async with bench.running(bench.relay()) as relay:
+        await bench.say("another")
+        heard = await eventually(lambda: has(bench, "another"))
+        held = relay.held
+
+    assert heard == {"another": [1]}
+    assert held == [not_ours]
+
+
+async def test_a_cursor_from_another_cluster_stops_the_relay_until_the_operator_has_mended_it(
+    bench: Bench,
+) -> None:
+    await bench.say("before the restore")
+    async with bench.running(bench.relay()):
+        await eventually(lambda: has(bench, "before the restore"))
+    await bench.run_sql(
+        """
+        UPDATE kit.relay_cursors
+           SET system_identifier = system_identifier + 1, snapshot_from = '99999999:99999999:'
+        """,
+        "UPDATE kit.outbox SET txid = '88888888'",
+    )
+    await bench.say("after the restore")
+
+    async with bench.running(bench.relay()) as stopped:
+        await eventually(
+            lambda: is_in(stopped, "stopped: the database was restored from elsewhere")
+        )
+        stopped.wake()
+    assert stopped.sent == 0
+    await bench.run_sql("UPDATE kit.outbox SET txid = DEFAULT", "DELETE FROM kit.relay_cursors")
+    async with bench.running(bench.relay()):
+        heard = await eventually(lambda: has(bench, "after the restore"))
+
+    assert heard == {"before the restore": [1, 1], "after the restore": [1]}
+
+
+async def test_a_statement_that_gets_no_answer_is_given_up_and_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_cursor, "DEADLINE_SECONDS", 0.3)
+
+    async with bench.running(bench.relay()) as relay:
+        await eventually(lambda: is_in(relay, "running"))
+        async with bench.database.transaction() as tx:
+            await tx.conn.execute("LOCK TABLE kit.outbox IN ACCESS EXCLUSIVE MODE")
+            await eventually(lambda: is_in(relay, "retrying: TimeoutError"), every=0.01)
+        await bench.say("in the end")
+        heard = await eventually(lambda: has(bench, "in the end"))
+
+    assert heard == {"in the end": [1]}
+
+
+async def test_a_producer_that_failed_never_sends_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "_ACK_SECONDS", 1.0)
+
+    async with bench.running(bench.relay()) as relay:
+        await bench.say("s")
+        await eventually(lambda: has(bench, "s"))
+        bench.stack.kill_part("kafka", SIGSTOP)
+        try:
+            await bench.say("s")
+            await eventually(lambda: is_in(relay, "ending the producer"), every=0.01)
+            await bench.say("s")
+        finally:
+            bench.stack.kill_part("kafka", SIGCONT)
+        await bench.say("the last")
+
+        async def alone() -> dict[str, list[int]]:
+            assert senders() == 1
+            return await has(bench, "the last")
+
+        heard = await eventually(alone)
+
+    assert senders() == 0
+    assert heard["s"][0] == 1
+    assert heard["s"][-2:] == [2, 3]
+
+
+def senders() -> int:
+    """Count the producers at work in this process."""
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    return names.count("Sender._sender_routine")
