@@ -71,4 +71,3 @@ async def test_without_any_keys_an_absent_provider_is_said_to_be_absent() -> Non
 
     with pytest.raises(httpx.HTTPError):
         await provider.principal("a.b.c")
-
