@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import itertools
+import json
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 
 from devstack.stack import Stack
 from oncomentor_client.credentials import Credentials
@@ -23,7 +26,7 @@ from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import Answer, ResponseGiven
 from oncomentor_contracts.receipt import Outcome, Problem, ReceiptAccepted, ReceiptRejected
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_RESPONSE
-from servicekit import kafka, migrate, running
+from servicekit import kafka, migrate, serving
 from servicekit.service import Service
 from servicekit.settings import Settings
 from servicekit.subscription import Refusal, Subscription, Timer
@@ -31,6 +34,7 @@ from servicekit.tx import Tx
 from testkit.eventually import eventually
 
 _numbers = itertools.count()
+Published = tuple[bytes, bytes | None, Sequence[Header]]
 
 
 async def note_response(event: ResponseGiven, tx: Tx) -> Sequence[Event]:
@@ -112,24 +116,31 @@ class Bench:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        task = asyncio.create_task(running.run(self.service, stop))
+        task = asyncio.create_task(serving.run(self.service, stop))
         try:
             yield
         finally:
             stop.set()
             await asyncio.wait_for(task, 20)
 
-    async def publish(self, *records: tuple[bytes, bytes | None, Sequence[Header]]) -> None:
+    def producer(self, compression: str | None = None) -> AIOKafkaProducer:
         credentials = self.stack.credentials(self.center)
-        producer = AIOKafkaProducer(
+        return AIOKafkaProducer(
             bootstrap_servers=self.settings.kafka_bootstrap,
             security_protocol="SASL_PLAINTEXT",
             sasl_mechanism="SCRAM-SHA-512",
             sasl_plain_username=credentials.kafka["username"],
             sasl_plain_password=credentials.kafka["password"],
             max_request_size=4_000_000,
+            compression_type=compression,
         )
-        async with producer:
+
+    async def publish(
+        self,
+        *records: Published,
+        compression: str | None = None,
+    ) -> None:
+        async with self.producer(compression) as producer:
             for key, value, headers in records:
                 await producer.send_and_wait(
                     INGRESS_RESPONSE.named(self.center), value, key, partition=0, headers=headers
@@ -162,6 +173,10 @@ class Bench:
         async with httpx.AsyncClient() as client:
             access = Credentials.load(self.stack.credentials(holder).path).oidc
             return await TokenSource(access, client).token()
+
+    async def has_heard(self, response: tuple[bytes, bytes, list[Header]]) -> bool:
+        subject = response[0].decode()
+        return bool(await self.rows("SELECT 1 FROM heard WHERE subject = $1", subject))
 
     async def rows(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         conn = await asyncpg.connect(self.stack.superuser_dsn("matching"))
@@ -291,6 +306,88 @@ async def test_what_is_said_follows_from_what_was_heard(bench: Bench) -> None:
     assert [receipt.causationid for receipt in receipts] == [str(event_id)]
     assert [receipt.correlationid for receipt in receipts] == [str(event_id)]
     assert [receipt.sequence for receipt in receipts] == [1]
+
+
+async def publish_undecodable(bench: Bench, good: Published, bad: Published) -> None:
+    """Send both in one batch, the second with a header's name that is no text."""
+    async with bench.producer() as producer:
+        batch = producer.create_batch()
+        batch.append(key=good[0], value=good[1], headers=good[2], timestamp=None)
+        marked = [*bad[2], ("a-name-to-spoil", b"")]
+        batch.append(key=bad[0], value=bad[1], headers=marked, timestamp=None)
+        built = bytearray(bytes(batch._build()).replace(b"a-name-to-spoil", b"\xff-name-to-spoil"))
+        built[17:21] = calc_crc32c(memoryview(built)[21:]).to_bytes(4, "big")
+        batch._buffer = built
+        topic = INGRESS_RESPONSE.named(bench.center)
+        await (await producer.send_batch(batch, topic, partition=0))
+
+
+async def test_a_record_that_cannot_be_decoded_stops_its_partition_alone(bench: Bench) -> None:
+    before, after = a_response(bench.center), a_response(bench.center)
+    bad = a_response(bench.center)
+    sick, well = bench.center, f"center-{next(_numbers)}"
+    bench.stack.provision([well])
+
+    async with bench.running(), bench.http() as http:
+        await eventually(lambda: is_ready(http))
+        await publish_undecodable(bench, before, bad)
+        await bench.publish(after)
+
+        async def told() -> bool:
+            missing: list[str] = (await http.get("/health/ready")).json()["missing"]
+            topic = INGRESS_RESPONSE.named(sick)
+            return any(f"{topic}[0] cannot be decoded: UnicodeDecodeError" in m for m in missing)
+
+        await eventually(told)
+        bench.center = well
+        others = [a_response(well), a_response(well)]
+        await bench.publish(*others, compression="lz4")
+        await eventually(lambda: bench.has_heard(others[-1]))
+        alive = await http.get("/health/live")
+
+    assert alive.status_code == 200
+    assert await bench.has_heard(before)
+    assert not await bench.has_heard(after)
+    topic = INGRESS_RESPONSE.named(sick)  # no later test is to meet it
+    await bench.rows("UPDATE kit.consumer_offsets SET next_offset = 3 WHERE topic = $1", topic)
+
+
+async def test_a_position_set_back_is_read_again(bench: Bench) -> None:
+    first, second = a_response(bench.center), a_response(bench.center)
+    topic = INGRESS_RESPONSE.named(bench.center)
+
+    async with bench.running():
+        await bench.publish(first)
+        await eventually(lambda: bench.has_heard(first))
+        await bench.rows("UPDATE kit.consumer_offsets SET next_offset = 0 WHERE topic = $1", topic)
+        await bench.publish(second)
+        await eventually(lambda: bench.has_heard(second))
+
+        async def answered() -> bool:
+            return len(await bench.receipts()) == 3
+
+        await eventually(answered)
+
+    outcomes = sorted([json.loads(data)["outcome"] for _, data in await bench.receipts()])
+    assert outcomes == ["applied", "applied", "duplicate"]
+
+
+async def test_a_stop_does_not_wait_for_a_broker_that_does_not_answer(bench: Bench) -> None:
+    response = a_response(bench.center)
+    stop = asyncio.Event()
+    task = asyncio.create_task(serving.run(bench.service, stop))
+    await bench.publish(response)
+    await eventually(lambda: bench.has_heard(response))
+
+    bench.stack.kill_part("kafka", signal.SIGSTOP)
+    try:
+        stop.set()
+        done, _ = await asyncio.wait({task}, timeout=12)
+    finally:
+        bench.stack.kill_part("kafka", signal.SIGCONT)
+
+    assert done
+    await task
 
 
 async def test_the_http_edge_tells_operators_how_it_is_and_takes_events_like_the_topic(

@@ -1,16 +1,14 @@
 """One consumer group: FastStream hands it records, it hands them to the partitions' lanes."""
 
 import asyncio
-import itertools
-import time
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import KafkaAckableMessage
@@ -18,10 +16,12 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from oncomentor_contracts.topics import Topic
 from servicekit import backoff
+from servicekit.backlog import MAX_SLICE
 from servicekit.errors import TransientError
 from servicekit.kafka import topic_ids
-from servicekit.lane import MAX_SLICE, Lane
+from servicekit.lane import Lane
 from servicekit.log import logger
+from servicekit.polling import Polling
 from servicekit.position import Partition
 from servicekit.settings import Settings
 from servicekit.subscription import Subscription
@@ -29,6 +29,9 @@ from servicekit.tx import Database
 from servicekit.verdict import Record
 
 _COMMIT_EVERY_SECONDS = 1.0
+_COMMIT_SECONDS = 5.0
+_STOP_SECONDS = 3.0  # for the slices at hand; longer ones are rolled back and read again
+_LAST_COMMIT_SECONDS = 1.0
 _log = logger(__name__)
 
 
@@ -50,7 +53,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Take the subscriptions of fixed topics, or exactly one of a template."""
         self.group = group
         self.lanes: dict[TopicPartition, Lane] = {}
-        self.ticked_at = time.monotonic()
+        self.polling = Polling(group, self.lanes)
         self.assigned = asyncio.Event()
         self._subscriptions = subscriptions
         self._settings = settings
@@ -84,22 +87,37 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._subscriber = subscriber
 
     def start(self) -> None:
-        """Begin to tell Kafka where we are, and that we are alive; the broker has been started."""
-        self.ticked_at = time.monotonic()
+        """Begin to poll with care and to tell Kafka where we are; the broker has been started."""
+        self.polling.attach(self._kafka)
         self._committer = asyncio.create_task(self._keep_committing())
 
     async def stop(self) -> None:
-        """Let every lane finish its slice, then tell Kafka where we are."""
+        """Let every lane finish its slice, then tell Kafka where we are; takes 5 seconds at most."""
         for task in (self._assigning, self._committer):
             if task is not None:
                 task.cancel()
-        await asyncio.gather(*(lane.close() for lane in self.lanes.values()))
-        await self._commit_offsets()
+        await asyncio.gather(*(lane.close(_STOP_SECONDS) for lane in self.lanes.values()))
+        if self._committer is not None:
+            await self._commit_offsets(within=_LAST_COMMIT_SECONDS)
+
+    async def cut(self) -> None:
+        """Close the connections of a consumer that could not leave its group in time."""
+        if self._subscriber is not None and self._subscriber.consumer is not None:
+            kafka = self._subscriber.consumer
+            await kafka._fetcher.close()  # noqa: SLF001 - its own stop() waits for a broker first
+            await kafka._client.close()  # noqa: SLF001 - the same
 
     @property
-    def stopped(self) -> list[str]:
-        """Why partitions stand still that should not; empty when all is well."""
-        return [lane.reason for lane in self.lanes.values() if lane.state == "stopped"]
+    def troubles(self) -> list[str]:
+        """What keeps this group from its work; empty when all is well."""
+        found = [lane.trouble for lane in self.lanes.values() if lane.trouble]
+        if self.polling.fault:
+            found.append(f"{self.group}: {self.polling.fault}")
+        if not self.assigned.is_set():
+            found.append(f"{self.group}: partitions not assigned")
+        elif not self.caught_up:
+            found.append(f"{self.group}: not caught up")
+        return found
 
     @property
     def caught_up(self) -> bool:
@@ -116,32 +134,49 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Hold the partitions until each lane knows its position."""
+        self.polling.attach(self._kafka)
         if assigned:
             self._kafka.pause(*assigned)
+        if self._assigning is not None:
+            self._assigning.cancel()
         self._assigning = asyncio.create_task(self._open_lanes(set(assigned)))
 
     async def _open_lanes(self, assigned: set[TopicPartition]) -> None:
-        ids = await self._topic_ids({tp.topic for tp in assigned})
-        for tp in sorted(assigned):
-            self.lanes[tp] = Lane(
-                where=Partition(self.group, tp.topic, tp.partition, ids.get(tp.topic, "")),
-                subscription=self._subscription_of(tp.topic),
-                database=self._database,
-                consumer=self._kafka,
-                progressed=self._progressed,
-            )
+        """Open what can be opened, again and again until that is all."""
+        waiting = {tp for tp in assigned if self._subscription_of(tp.topic)}
+        if foreign := sorted({tp.topic for tp in assigned - waiting}):
+            _log.warning("topics_ignored", group=self.group, topics=foreign)
+        attempt = 0
+        while waiting := waiting - set(self.lanes):
+            try:
+                await self._open_known(waiting)
+            except TransientError as error:
+                attempt += 1
+                _log.warning("topics_not_described", group=self.group, error=str(error))
+            except Exception as error:  # noqa: BLE001 - or the group would stand still for good
+                attempt += 1
+                _log.error("lanes_not_opened", group=self.group, exc_info=error)
+            if waiting - set(self.lanes):
+                await asyncio.sleep(backoff.delay(attempt))
         self.assigned.set()
         _log.info("partitions_assigned", group=self.group, partitions=len(assigned))
         self._progressed()
 
-    async def _topic_ids(self, topics: set[str]) -> dict[str, str]:
-        for attempt in itertools.count(1):
-            try:
-                return await topic_ids(self._settings, topics)
-            except TransientError as error:
-                _log.warning("topics_not_described", group=self.group, error=str(error))
-                await asyncio.sleep(backoff.delay(attempt))
-        raise AssertionError("unreachable: count() has no end")
+    async def _open_known(self, waiting: set[TopicPartition]) -> None:
+        topics = {tp.topic for tp in waiting}
+        ids = await topic_ids(self._settings, topics)
+        for tp in sorted(waiting):
+            subscription = self._subscription_of(tp.topic)
+            if subscription and ids.get(tp.topic):
+                self.lanes[tp] = Lane(
+                    where=Partition(self.group, tp.topic, tp.partition, ids[tp.topic]),
+                    subscription=subscription,
+                    database=self._database,
+                    consumer=self._kafka,
+                    progressed=self._progressed,
+                )
+        if absent := topics - set(ids):
+            raise TransientError(f"not there or not ours to read: {', '.join(sorted(absent))}")
 
     async def _take(self, records: Any) -> None:
         # Any, since FastStream builds a validator from the annotation.
@@ -155,12 +190,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def _keep_committing(self) -> None:
         while True:
             await asyncio.sleep(_COMMIT_EVERY_SECONDS)
-            await self._commit_offsets()
-            polling = self._subscriber.tasks if self._subscriber else ()
-            if polling and not any(task.done() for task in polling):
-                self.ticked_at = time.monotonic()
+            await self._commit_offsets(within=_COMMIT_SECONDS)
 
-    async def _commit_offsets(self) -> None:
+    async def _commit_offsets(self, *, within: float) -> None:
         offsets = {
             tp: lane.next_offset
             for tp, lane in self.lanes.items()
@@ -168,9 +200,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         }
         if not offsets:
             return
-        with suppress(KafkaError):  # advice only: the next one says the same and more
-            await self._kafka.commit(offsets)
-            self._committed.update(offsets)
+        try:
+            async with asyncio.timeout(within):
+                await self._kafka.commit(offsets)
+        except (IllegalStateError, CommitFailedError):
+            return  # a rebalance is under way; the next one says the same and more
+        except (KafkaError, TimeoutError) as error:
+            self.polling.note(error)
+            return
+        self._committed.update(offsets)
 
     async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
         first = records[0]
@@ -183,11 +221,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             consumer=self._kafka,
         )
 
-    def _subscription_of(self, topic: str) -> Subscription:
+    def _subscription_of(self, topic: str) -> Subscription | None:
         for subscription in self._subscriptions:
             if subscription.topic.name == topic or subscription.topic.institution_in(topic):
                 return subscription
-        raise LookupError(topic)
+        return None
 
     @property
     def _kafka(self) -> AIOKafkaConsumer:
@@ -201,7 +239,10 @@ async def _decode(message: KafkaMessage) -> object:
 
 
 def _pattern(topic: Topic) -> str:
-    # FastStream reads braces as path parameters, so the pattern for the broker has none; what
-    # it lets through beyond the contract's own pattern is told apart in `_subscription_of`.
-    before, after = (part.replace(".", r"\.") for part in topic.name.split("{institution}"))
-    return f"^{before}[a-z0-9-]+{after}$"
+    """Return the contract's pattern without braces, which FastStream takes for parameters.
+
+    It has no upper bound: the ids it lets through beyond the contract's are ignored one by one.
+    """
+    return re.sub(
+        r"(\[[^]]+\])\{(\d+),\d+\}", lambda m: m[1] * int(m[2]) + f"{m[1]}*", topic.pattern
+    )

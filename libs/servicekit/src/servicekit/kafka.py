@@ -7,6 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
+from faststream.kafka.security import parse_security
 from faststream.security import SASLScram512
 
 from servicekit.errors import TransientError
@@ -28,14 +29,9 @@ def security(settings: Settings) -> SASLScram512:
 
 def client_arguments(settings: Settings) -> dict[str, Any]:
     """Return what an aiokafka client needs to connect; it holds the password, so never log it."""
-    tls = settings.kafka_security == "SASL_SSL"
     return {
         "bootstrap_servers": settings.kafka_bootstrap,
-        "security_protocol": settings.kafka_security,
-        "ssl_context": ssl.create_default_context() if tls else None,
-        "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": settings.kafka_username,
-        "sasl_plain_password": secret(settings.kafka_password_file),
+        **parse_security(security(settings)),
     }
 
 
@@ -49,13 +45,14 @@ async def topic_ids(settings: Settings, topics: Collection[str]) -> dict[str, st
 
 
 def _topic_ids(settings: Settings, topics: list[str]) -> dict[str, str]:
+    arguments = client_arguments(settings)
     admin = AdminClient(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "security.protocol": settings.kafka_security,
-            "sasl.mechanism": "SCRAM-SHA-512",
-            "sasl.username": settings.kafka_username,
-            "sasl.password": secret(settings.kafka_password_file),
+            "bootstrap.servers": arguments["bootstrap_servers"],
+            "security.protocol": arguments["security_protocol"],
+            "sasl.mechanism": arguments["sasl_mechanism"],
+            "sasl.username": arguments["sasl_plain_username"],
+            "sasl.password": arguments["sasl_plain_password"],
             "log_level": 0,
         }
     )

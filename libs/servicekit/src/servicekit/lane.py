@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -11,11 +10,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from oncomentor_contracts.topics import Kind
 from servicekit import backoff, verdict
 from servicekit.apply import ForkError, Outcome, apply_records
+from servicekit.backlog import Backlog
 from servicekit.errors import TransientError
 from servicekit.log import logger
 from servicekit.position import (
+    FellBackError,
     Partition,
     PartitionStoppedError,
     lock_position,
@@ -26,8 +28,8 @@ from servicekit.subscription import Subscription
 from servicekit.tx import Database
 from servicekit.verdict import Record
 
-MAX_SLICE = 2_000  # records; past this a transaction no longer gets cheaper per event
-MAX_QUEUED = 2 * MAX_SLICE  # records held in memory per partition; then fetching pauses
+_PATIENCE_SECONDS = 30.0  # retries shorter than this are nobody's business
+_CLOSE_SECONDS = 30.0
 _log = logger(__name__)
 
 
@@ -57,62 +59,114 @@ class Lane:
         self._database = database
         self._consumer = consumer
         self._progressed = progressed
-        self._queue: deque[Record] = deque()
+        self._queue = Backlog()
         self._filled = asyncio.Event()
         self._closing = asyncio.Event()
         self._paused = True
         self._jump: int | None = None
+        self._unreadable = ""
+        self._retrying_since: float | None = None
         consumer.pause(self.tp)
         self._task = asyncio.create_task(self._run(), name=f"lane {where.topic}[{where.partition}]")
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything that was in the partition when the lane began has been applied."""
+        """Whether everything that was in the partition when the lane began has been applied.
+
+        A stopped partition of commands or facts holds nobody else up; one of states does, since
+        work done without it would be done on half the picture.
+        """
         if self.state == "stopped":
-            return True
+            return self._subscription.topic.kind is not Kind.STATE
         if self.next_offset is None or self.end_at_start is None:
             return False
         return self.next_offset >= self.end_at_start
+
+    @property
+    def trouble(self) -> str:
+        """Why the partition does not move though it should; empty when all is well."""
+        if self.state == "stopped":
+            return self.reason
+        since = self._retrying_since
+        if since is None or time.monotonic() - since < _PATIENCE_SECONDS:
+            return ""
+        waited = round(time.monotonic() - since)
+        return f"{self.where.topic}[{self.where.partition}] retries since {waited} s: {self.reason}"
 
     @property
     def backlog(self) -> int:
         """Records fetched and not yet applied."""
         return len(self._queue)
 
-    def offer(self, records: Sequence[Record]) -> None:
-        """Take fetched records in offset order; those from before a seek are dropped."""
-        if self.next_offset is None or self.state == "stopped":
-            return
-        expected = self._queue[-1].offset + 1 if self._queue else self.next_offset
+    @property
+    def expected(self) -> int | None:
+        """The offset to be fetched next; None while the position is not known."""
+        return self.next_offset if self._queue.after is None else self._queue.after
+
+    def offer(self, records: Sequence[Record]) -> bool:
+        """Take fetched records in offset order; False where they are to be fetched again.
+
+        Those from before a seek are dropped.
+        """
+        expected = self.expected
+        if expected is None or self.state == "stopped" or self._unreadable:
+            return False
         wanted = [record for record in records if record.offset >= expected]
         if wanted and wanted[0].offset > expected and self._jump != wanted[0].offset:
             # Compaction leaves holes, and so would records fetched before our seek: ask again,
             # and believe the hole when it is there the second time.
             self._jump = wanted[0].offset
             self._consumer.seek(self.tp, expected)
-            return
-        self._queue.extend(wanted)
-        if len(self._queue) >= MAX_QUEUED and not self._paused:
+            return False
+        if wanted:
+            self._jump = None
+        self._queue.add(wanted)
+        if self._queue.is_full and not self._paused:
             self._paused = True
             self._consumer.pause(self.tp)
         self._filled.set()
+        return True
 
-    async def close(self) -> None:
-        """Finish the slice at hand and end; what is only queued will be read again by the next owner."""
+    def rewind(self) -> None:
+        """Fetch again what follows the last record we hold: a poll failed and may have lost some."""
+        self._jump = None
+        if self.expected is None or self.state == "stopped":
+            return
+        if self.tp in self._consumer.assignment():
+            self._consumer.seek(self.tp, self.expected)
+
+    def end_with(self, reason: str) -> None:
+        """Apply what is queued, then stop: what follows can't be read."""
+        if self.next_offset is None or self.state == "stopped":
+            return
+        self._unreadable = reason
+        self._paused = True
+        self._consumer.pause(self.tp)
+        self._filled.set()
+
+    async def close(self, within: float = _CLOSE_SECONDS) -> None:
+        """Finish the slice at hand and end; what is only queued will be read again by the next owner.
+
+        A slice that takes longer is rolled back.
+        """
         self._closing.set()
         self._filled.set()
-        await asyncio.wait({self._task})
+        await asyncio.wait({self._task}, timeout=within)
+        self._task.cancel()
+        await asyncio.wait({self._task}, timeout=1)
 
     async def _run(self) -> None:
-        await self._until_done(self._open)
         while not self._closing.is_set() and self.state != "stopped":
+            if self.next_offset is None:
+                await self._until_done(self._open)
+                continue
             await self._filled.wait()
             if not self._queue:
                 self._filled.clear()
+                if self._unreadable:
+                    self._stop(self._unreadable)
                 continue
-            size = min(len(self._queue), MAX_SLICE)
-            records = [self._queue[index] for index in range(size)]
-            await self._until_done(partial(self._apply, records))
+            await self._until_done(partial(self._apply, self._queue.next_slice()))
             self._resume_when_drained()
 
     async def _until_done(self, step: Callable[[], Any]) -> None:
@@ -123,24 +177,28 @@ class Lane:
             except (TransientError, KafkaError) as error:
                 attempt += 1
                 self.state, self.reason = "retrying", f"{type(error).__name__}: {error}"
+                self._retrying_since = self._retrying_since or time.monotonic()
                 wait = backoff.delay(attempt)
                 _log.warning("slice_retried", **self._fields(), attempt=attempt, wait_seconds=wait)
                 await self._pause_for(wait)
                 continue
+            except FellBackError as error:
+                _log.warning("position_fell_back", **self._fields(), reason=str(error))
+                self._forget()
             except (PartitionStoppedError, ForkError) as error:
                 self._stop(str(error))
             except Exception as error:  # noqa: BLE001 - the kernel's own bug: stop this partition, loudly, and keep the others
                 _log.error("kernel_failed", **self._fields(), exc_info=error)
                 self._stop(f"bug in the kernel: {type(error).__name__}; see the log")
             else:
-                self.state, self.reason = "running", ""
+                self.state, self.reason, self._retrying_since = "running", "", None
             return
 
     async def _open(self) -> None:
         start = (await self._consumer.beginning_offsets([self.tp]))[self.tp]
         end = (await self._consumer.end_offsets([self.tp]))[self.tp]
         async with self._database.transaction() as tx:
-            position = await open_position(tx, self.where, start)
+            position = await open_position(tx, self.where, start, end)
         self._consumer.seek(self.tp, position)
         self.end_at_start = end
         self.next_offset = position
@@ -152,14 +210,13 @@ class Lane:
         began = time.monotonic()
         judged = [(record, verdict.judge(record, self._subscription.topic)) for record in records]
         async with self._database.transaction() as tx:
-            fence = await lock_position(tx, self.where)
+            fence = await lock_position(tx, self.where, not_before=self.next_offset)
             todo = [pair for pair in judged if pair[0].offset >= fence]
             outcome = await apply_records(tx, self._subscription, self.where.topic, todo)
             after = max(fence, records[-1].offset + 1)
             await update_position(tx, self.where, after)
         self.next_offset = after
-        for _ in records:
-            self._queue.popleft()
+        self._queue.drop(len(records))
         self._progressed()
         self._report(len(records), len(records) - len(todo), outcome, time.monotonic() - began)
 
@@ -178,10 +235,17 @@ class Lane:
         )
 
     def _resume_when_drained(self) -> None:
-        if self._paused and len(self._queue) < MAX_SLICE and self.state == "running":
+        may_fetch = self.state == "running" and not self._unreadable
+        if self._paused and may_fetch and self._queue.is_low:
             self._paused = False
             if self.tp in self._consumer.assignment():
                 self._consumer.resume(self.tp)
+
+    def _forget(self) -> None:
+        """Drop what is queued and find the position anew."""
+        self._queue.clear()
+        self._jump = self.next_offset = None
+        self._unreadable = ""
 
     def _stop(self, reason: str) -> None:
         self.state, self.reason = "stopped", reason

@@ -20,7 +20,7 @@ router = APIRouter()
 async def live(request: Request) -> JSONResponse:
     """Tell whether the poll loops still turn; restart the process when they don't."""
     running: Running = request.app.state.running
-    age = max((time.monotonic() - c.ticked_at for c in running.consumers), default=0.0)
+    age = max((time.monotonic() - c.polling.ticked_at for c in running.consumers), default=0.0)
     ok = age < _FROZEN_SECONDS
     body = {"status": "ok" if ok else "frozen", "tick_age_seconds": round(age, 1)}
     return JSONResponse(body, status_code=200 if ok else 503)

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 
+from servicekit.errors import TransientError
 from servicekit.tx import Tx
 
 
 class PartitionStoppedError(Exception):
     """The partition can't go on without an operator; the text says why and what to do."""
+
+
+class FellBackError(Exception):
+    """The database stands before what we applied: it was restored, or an operator moved the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +25,12 @@ class Partition:
     """The broker's id of the topic we read, which a recreated topic of the same name differs in."""
 
 
-async def open_position(tx: Tx, where: Partition, log_start: int) -> int:
+async def open_position(tx: Tx, where: Partition, log_start: int, log_end: int) -> int:
     """Return the offset to read from; a partition never read before begins at `log_start`.
 
     Raises:
         PartitionStoppedError: the topic was recreated, or records expired before they were read.
+        TransientError: the log ends before the position; the broker may be recovering it.
     """
     await tx.conn.execute(
         """
@@ -46,13 +52,19 @@ async def open_position(tx: Tx, where: Partition, log_start: int) -> int:
             f"{where.topic}[{where.partition}]: records {next_offset} to {log_start - 1} expired "
             "unread; restore them or set next_offset by hand after judging what was lost"
         )
+    if next_offset > log_end:
+        raise TransientError(
+            f"the log ends at {log_end}, before our position {next_offset}: Kafka lost records or "
+            "is recovering them"
+        )
     return next_offset
 
 
-async def lock_position(tx: Tx, where: Partition) -> int:
+async def lock_position(tx: Tx, where: Partition, *, not_before: int | None = None) -> int:
     """Return the next offset and keep its row locked: nobody else applies this partition now.
 
     Raises:
+        FellBackError: the row is behind `not_before`, which was committed once.
         PartitionStoppedError: the topic was deleted and made again since.
     """
     row = await tx.conn.fetchrow(
@@ -71,6 +83,8 @@ async def lock_position(tx: Tx, where: Partition) -> int:
             "records now; delete this consumer's row in kit.consumer_offsets to read it anew"
         )
     next_offset: int = row["next_offset"]
+    if not_before is not None and next_offset < not_before:
+        raise FellBackError(f"next_offset is {next_offset} and was {not_before}")
     return next_offset
 
 

@@ -1,22 +1,15 @@
-"""A service at work: how its parts start together, tell how they are, and stop in order."""
+"""A service at work: its parts, and how they say they are."""
 
 import asyncio
-import contextlib
 import logging
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
-import uvicorn
 from faststream.kafka import KafkaBroker
 
-from oncomentor_contracts.topics import Kind
-from servicekit import ingress, kafka, log, ops
-from servicekit.auth import Authenticator
+from servicekit import kafka, log
 from servicekit.consumer import Consumer
-from servicekit.errors import StartupError, TransientError
-from servicekit.http import make_app
+from servicekit.errors import TransientError
 from servicekit.relay import Relay
 from servicekit.subscription import Subscription
 from servicekit.timers import Timers
@@ -25,8 +18,6 @@ from servicekit.tx import Database
 if TYPE_CHECKING:
     from servicekit.service import Service
 
-_WORKER_CONNECTIONS = 12  # one per busy lane and job; more only wait on the same disk
-_API_CONNECTIONS = 5
 _METADATA_SECONDS = 2  # a new center's topics are found this soon
 _log = log.logger(__name__)
 
@@ -76,10 +67,11 @@ class Running:
 
     async def missing(self) -> list[str]:
         """Return what keeps the service from its work; empty when it is ready."""
-        found = [f"{c.group}: partitions not assigned" for c in self.consumers if not c.caught_up]
-        found += [reason for consumer in self.consumers for reason in consumer.stopped]
+        found = [reason for consumer in self.consumers for reason in consumer.troubles]
         if self.relay.state not in {"running", "standing by"}:
             found.append(f"relay: {self.relay.state}")
+        held: list[str] = getattr(self.relay, "held", [])
+        found += [f"relay holds {reason}" for reason in held]
         try:
             async with asyncio.timeout(2), self.database.transaction():
                 pass
@@ -128,120 +120,3 @@ def _groups(service: "Service") -> Iterator[tuple[str, list[Subscription]]]:
     for subscription in service.subscriptions:
         if subscription.topic.is_template:
             yield f"{service.name}.{subscription.topic.name.rpartition('.')[2]}", [subscription]
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: the service stops its parts in its own order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
-    """Run the service until `stop` is set; its schema and topics have been checked.
-
-    Without `stop` it runs until SIGTERM or SIGINT.
-    """
-    settings = service.settings
-    async with contextlib.AsyncExitStack() as stack:
-        worker_dsn = settings.dsn(
-            settings.database_worker_user, settings.database_worker_password_file
-        )
-        api_dsn = settings.dsn(settings.database_api_user, settings.database_api_password_file)
-        worker_pool = await stack.enter_async_context(
-            asyncpg.create_pool(worker_dsn, min_size=1, max_size=_WORKER_CONNECTIONS)
-        )
-        api_pool = await stack.enter_async_context(
-            asyncpg.create_pool(api_dsn, min_size=1, max_size=_API_CONNECTIONS)
-        )
-        relay = Relay(
-            name=service.name,
-            connect=lambda: asyncpg.connect(worker_dsn, timeout=10),
-            producer={
-                **kafka.client_arguments(settings),
-                "client_id": f"oncomentor-{service.name}-relay",
-                "acks": "all",
-                "enable_idempotence": True,
-                "linger_ms": 2,
-                "max_batch_size": 128 * 1024,
-                "max_request_size": 4 * 1024 * 1024,
-            },
-        )
-        heard = _Heard()
-        source = f"/services/{service.name}"
-        database = Database(worker_pool, source=source, committed=heard)
-        running = Running(service, database, relay)
-        heard.listener = running.committed
-        app = make_app(
-            service.name,
-            database=database,
-            api_database=Database(api_pool, source=source, committed=heard),
-            authenticator=Authenticator(settings.oidc_issuer, settings.oidc_audience),
-            routers=[
-                ops.router,
-                *(
-                    ingress.router(subscription)
-                    for subscription in service.subscriptions
-                    if subscription.topic.kind is Kind.INGRESS
-                ),
-                *service.routers,
-            ],
-        )
-        app.state.running = running
-        server = _Server(
-            uvicorn.Config(
-                app,
-                host=settings.http_host,
-                port=settings.http_port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-            )
-        )
-        await _serve(running, server, stop or _stop_signals())
-
-
-class _Heard:
-    """Passes commits on to whoever listens by then: the database is made before its listener."""
-
-    def __init__(self) -> None:
-        self.listener: Callable[[], None] = lambda: None
-
-    def __call__(self) -> None:
-        self.listener()
-
-
-def _stop_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
-
-
-async def _serve(running: Running, server: uvicorn.Server, stop: asyncio.Event) -> None:
-    """Run until `stop`, then stop in order: hear nothing new, finish, say the rest."""
-    parts = {
-        asyncio.create_task(server.serve(), name="http"),
-        asyncio.create_task(running.timers.run(), name="timers"),
-    }
-    relay = asyncio.create_task(running.relay.run(), name="relay")
-    await running.broker.start()
-    for consumer in running.consumers:
-        consumer.start()
-    _log.info("started", http_port=running.service.settings.http_port)
-    stopping = asyncio.create_task(stop.wait(), name="signal")
-    done, _ = await asyncio.wait({*parts, relay, stopping}, return_when=asyncio.FIRST_COMPLETED)
-
-    _log.info("stopping")
-    server.should_exit = True
-    await asyncio.gather(*(consumer.stop() for consumer in running.consumers))
-    await running.broker.stop()
-    running.timers.close()
-    await asyncio.wait(parts, timeout=5)
-    running.relay.close()
-    await asyncio.wait({relay}, timeout=5)
-    stopping.cancel()
-    _log.info("stopped")
-    for task in done - {stopping}:
-        raise StartupError(f"{task.get_name()} ended by itself: {task.exception()}")

@@ -13,7 +13,7 @@ import asyncpg
 from fastapi import APIRouter
 from pydantic import ValidationError
 
-from servicekit import kafka, log, migrate, running
+from servicekit import kafka, log, migrate, serving
 from servicekit.errors import StartupError, TransientError
 from servicekit.settings import Settings
 from servicekit.subscription import Effect, Job, Subscription
@@ -81,7 +81,7 @@ async def _migrate(service: Service) -> None:
 async def _check_and_run(service: Service, *, only_check: bool) -> None:
     await _check(service)
     if not only_check:
-        await running.run(service)
+        await serving.run(service)
 
 
 async def _check(service: Service) -> None:
@@ -103,13 +103,24 @@ async def _check(service: Service) -> None:
                 f"database {settings.database_name} lacks migration {missing[0].name}: "
                 f"run python -m {service.name}_service --migrate"
             )
+    await _check_topics(service)
+    _log.info("checked", service=service.name)
+
+
+async def _check_topics(service: Service) -> None:
+    """Refuse a missing topic or right; a Kafka that does not answer is waited for later."""
+    settings = service.settings
     topics = {s.topic.name for s in service.subscriptions if not s.topic.is_template}
-    if absent := topics - set(await kafka.topic_ids(settings, topics)):
+    try:
+        absent = topics - set(await kafka.topic_ids(settings, topics))
+    except TransientError as error:
+        _log.warning("topics_not_checked", service=service.name, error=str(error))
+        return
+    if absent:
         raise StartupError(
             f"topics {', '.join(sorted(absent))} are missing or {settings.kafka_username} may not "
             "read them: create them from deploy/kafka/topics.toml"
         )
-    _log.info("checked", service=service.name)
 
 
 async def _connect(dsn: str) -> "Connection":

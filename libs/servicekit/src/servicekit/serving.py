@@ -1,0 +1,173 @@
+"""How a service's parts start together and stop in order."""
+
+import asyncio
+import contextlib
+import itertools
+import signal
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from aiokafka.errors import KafkaError
+
+from oncomentor_contracts.topics import Kind
+from servicekit import backoff, connections, ingress, kafka, log, ops
+from servicekit.auth import Authenticator
+from servicekit.errors import StartupError
+from servicekit.http import make_app
+from servicekit.relay import Relay
+from servicekit.running import Running
+from servicekit.tx import Database
+
+if TYPE_CHECKING:
+    from servicekit.service import Service
+
+_WORKER_CONNECTIONS = 12  # one per busy lane and job; more only wait on the same disk
+_API_CONNECTIONS = 5
+# Stopping takes less than ten seconds, whatever is away: the orchestrator kills later than that,
+# and what was cut off is rolled back and read again.
+_FINISH_SECONDS = 5.0  # slices, jobs, requests
+_LEAVE_SECONDS = 2.0  # the rest of the outbox; telling Kafka that we go
+_log = log.logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the service stops its parts in its own order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
+    """Run the service until `stop` is set; its schema and topics have been checked.
+
+    Without `stop` it runs until SIGTERM or SIGINT.
+    """
+    settings = service.settings
+    async with contextlib.AsyncExitStack() as stack:
+        worker_dsn = settings.dsn(
+            settings.database_worker_user, settings.database_worker_password_file
+        )
+        api_dsn = settings.dsn(settings.database_api_user, settings.database_api_password_file)
+        worker_pool = await stack.enter_async_context(
+            connections.pool(worker_dsn, _WORKER_CONNECTIONS)
+        )
+        api_pool = await stack.enter_async_context(connections.pool(api_dsn, _API_CONNECTIONS))
+        relay = Relay(
+            name=service.name,
+            connect=lambda: connections.connect(worker_dsn),
+            producer={
+                **kafka.client_arguments(settings),
+                "client_id": f"oncomentor-{service.name}-relay",
+                "acks": "all",
+                "enable_idempotence": True,
+                "linger_ms": 2,
+                "max_batch_size": 128 * 1024,
+                "max_request_size": 4 * 1024 * 1024,
+            },
+        )
+        source = f"/services/{service.name}"
+
+        def committed() -> None:
+            running.committed()
+
+        database = Database(worker_pool, source=source, committed=committed)
+        running = Running(service, database, relay)
+        app = make_app(
+            service.name,
+            database=database,
+            api_database=Database(api_pool, source=source, committed=committed),
+            authenticator=Authenticator(settings.oidc_issuer, settings.oidc_audience),
+            routers=[
+                ops.router,
+                *(
+                    ingress.router(subscription)
+                    for subscription in service.subscriptions
+                    if subscription.topic.kind is Kind.INGRESS
+                ),
+                *service.routers,
+            ],
+        )
+        app.state.running = running
+        server = _Server(
+            uvicorn.Config(
+                app,
+                host=settings.http_host,
+                port=settings.http_port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+            )
+        )
+        await _serve(running, server, stop or _stop_signals())
+
+
+def _stop_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _serve(running: Running, server: uvicorn.Server, stop: asyncio.Event) -> None:
+    """Run until `stop`, then stop in order: hear nothing new, finish, say the rest."""
+    http = asyncio.create_task(server.serve(), name="http")
+    timers = asyncio.create_task(running.timers.run(), name="timers")
+    relay = asyncio.create_task(running.relay.run(), name="relay")
+    consumers = asyncio.create_task(_consume(running), name="consumers")
+    stopping = asyncio.create_task(stop.wait(), name="signal")
+    parts: set[asyncio.Task[None]] = {http, timers, relay, consumers}
+    await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    done = {task for task in parts if task.done()}
+
+    _log.info("stopping")
+    stopping.cancel()
+    consumers.cancel()
+    server.should_exit = True
+    await _within(_FINISH_SECONDS, *(consumer.stop() for consumer in running.consumers))
+    running.timers.close()
+    running.relay.close()
+    await asyncio.gather(
+        _within(_LEAVE_SECONDS, running.broker.stop()),
+        asyncio.wait({http, timers, relay}, timeout=_LEAVE_SECONDS),
+    )
+    await _within(1, *(consumer.cut() for consumer in running.consumers))
+    for task in parts - done:
+        task.cancel()
+    await asyncio.wait(parts, timeout=1)
+    _log.info("stopped")
+    for task in done:
+        raise StartupError(f"{task.get_name()} ended by itself: {task.exception()}")
+
+
+async def _consume(running: Running) -> None:
+    """Connect to Kafka, however long it is away, and consume until cancelled."""
+    for attempt in itertools.count(1):
+        for consumer in running.consumers:
+            consumer.polling.tick()
+        try:
+            await running.broker.start()
+            break
+        except KafkaError as error:
+            _log.warning("kafka_away", attempt=attempt, error=f"{type(error).__name__}: {error}")
+            await running.broker.stop()
+            await asyncio.sleep(backoff.delay(attempt))
+    for consumer in running.consumers:
+        consumer.start()
+    _log.info("started", http_port=running.service.settings.http_port)
+    await asyncio.Event().wait()
+
+
+async def _within(seconds: float, *steps: Coroutine[Any, Any, None]) -> None:
+    """Run the steps side by side and leave those that take longer."""
+    tasks = [asyncio.create_task(step) for step in steps]
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=1)
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            _log.warning("stopped_badly", error=f"{type(error).__name__}: {error}")

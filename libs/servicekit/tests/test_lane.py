@@ -1,0 +1,177 @@
+"""A lane between a consumer that hands it records and a real database."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiokafka import TopicPartition
+
+from oncomentor_contracts.topics import INGRESS_RESPONSE, PROFILE_PROFILE, Topic
+from servicekit.backlog import MAX_QUEUED_BYTES, MAX_SLICE_BYTES, Backlog
+from servicekit.ingress import HttpRecord
+from servicekit.lane import Lane
+from servicekit.position import Partition
+from servicekit.subscription import Subscription
+from servicekit.tx import Database
+from testkit.eventually import eventually
+
+MakeLane = Callable[..., Lane]
+
+
+class Fetched:
+    """What a lane asks of a consumer, remembered."""
+
+    def __init__(self) -> None:
+        self.paused: set[TopicPartition] = set()
+        self.sought: list[int] = []
+        self.end = 100
+
+    def pause(self, tp: TopicPartition) -> None:
+        self.paused.add(tp)
+
+    def resume(self, tp: TopicPartition) -> None:
+        self.paused.discard(tp)
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        self.sought.append(offset)
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("t", 0)}
+
+    async def beginning_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, 0)
+
+    async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, self.end)
+
+
+@pytest.fixture
+def fetched() -> Fetched:
+    return Fetched()
+
+
+@pytest.fixture
+async def make_lane(database: Database, fetched: Fetched) -> AsyncIterator[MakeLane]:
+    made: list[Lane] = []
+
+    def make(topic: Topic = INGRESS_RESPONSE) -> Lane:
+        made.append(
+            Lane(
+                where=Partition("g", "t", 0, "id"),
+                subscription=Subscription(topic, {}),
+                database=database,
+                consumer=fetched,
+                progressed=lambda: None,
+            )
+        )
+        return made[-1]
+
+    yield make
+    for lane in made:
+        await lane.close()
+
+
+def a_record(offset: int, size: int = 10) -> HttpRecord:
+    return HttpRecord("t", b"", b"x" * size, [], 0, offset)
+
+
+async def until(probe: Callable[[], object]) -> None:
+    async def ask() -> object:
+        return probe()
+
+    await eventually(ask)
+
+
+def test_a_slice_and_a_queue_are_bounded_in_bytes() -> None:
+    backlog = Backlog()
+    megabytes = [a_record(offset, 1024 * 1024) for offset in range(40)]
+
+    while not backlog.is_full:
+        backlog.add([megabytes[len(backlog)]])
+
+    assert backlog.bytes == MAX_QUEUED_BYTES
+    assert sum(len(r.value or b"") for r in backlog.next_slice()) <= MAX_SLICE_BYTES
+    backlog.drop(16)
+    assert not backlog.is_low
+    backlog.drop(1)
+    assert backlog.is_low
+
+
+def test_a_record_larger_than_a_slice_is_a_slice() -> None:
+    backlog = Backlog()
+    backlog.add([a_record(0, MAX_SLICE_BYTES + 1), a_record(1)])
+
+    assert [record.offset for record in backlog.next_slice()] == [0]
+
+
+async def test_a_lane_full_of_bytes_fetches_no_more_until_half_is_applied(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+
+    lane.offer([a_record(offset, 4 * 1024 * 1024) for offset in range(9)])
+
+    assert fetched.paused == {lane.tp}
+    await until(lambda: lane.next_offset == 9)
+    await until(lambda: not fetched.paused)
+
+
+async def test_a_hole_is_believed_when_it_is_there_twice_and_not_across_a_failed_poll(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+
+    assert not lane.offer([a_record(5)])
+    lane.rewind()
+    assert not lane.offer([a_record(5)])
+    assert lane.offer([a_record(5)])
+
+    assert fetched.sought == [0, 0, 0, 0]  # at the start, twice for the hole, for the rewind
+    await until(lambda: lane.next_offset == 6)
+
+
+async def test_what_was_fetched_before_an_unreadable_record_is_applied(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+
+    lane.offer([a_record(0), a_record(1)])
+    lane.end_with("cannot be decoded")
+
+    await until(lambda: lane.state == "stopped")
+    assert (lane.next_offset, lane.trouble) == (2, "cannot be decoded")
+    assert fetched.paused == {lane.tp}
+
+
+@pytest.mark.parametrize(
+    ("topic", "caught_up"), [(INGRESS_RESPONSE, True), (PROFILE_PROFILE, False)]
+)
+async def test_a_stopped_partition_of_states_is_not_caught_up(
+    make_lane: MakeLane, topic: Topic, caught_up: bool
+) -> None:
+    lane = make_lane(topic)
+    await until(lambda: lane.state == "running")
+
+    lane.end_with("cannot be decoded")
+
+    await until(lambda: lane.state == "stopped")
+    assert lane.caught_up is caught_up
+
+
+async def test_a_log_that_ends_before_the_position_is_waited_for(
+    make_lane: MakeLane, fetched: Fetched, database: Database
+) -> None:
+    async with database.transaction() as tx:
+        await tx.conn.execute(
+            "INSERT INTO kit.consumer_offsets VALUES ('g', 't', 0, 7, 'id', now())"
+        )
+    fetched.end = 5
+    lane = make_lane()
+    await until(lambda: lane.state == "retrying")
+    assert not lane.caught_up
+
+    fetched.end = 7
+
+    await until(lambda: lane.caught_up)
