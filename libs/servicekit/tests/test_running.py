@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import itertools
 import json
-import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -370,24 +369,6 @@ async def test_a_position_set_back_is_read_again(bench: Bench) -> None:
 
     outcomes = sorted([json.loads(data)["outcome"] for _, data in await bench.receipts()])
     assert outcomes == ["applied", "applied", "duplicate"]
-
-
-async def test_a_stop_does_not_wait_for_a_broker_that_does_not_answer(bench: Bench) -> None:
-    response = a_response(bench.center)
-    stop = asyncio.Event()
-    task = asyncio.create_task(serving.run(bench.service, stop))
-    await bench.publish(response)
-    await eventually(lambda: bench.has_heard(response))
-
-    bench.stack.kill_part("kafka", signal.SIGSTOP)
-    try:
-        stop.set()
-        done, _ = await asyncio.wait({task}, timeout=12)
-    finally:
-        bench.stack.kill_part("kafka", signal.SIGCONT)
-
-    assert done
-    await task
 
 
 async def test_the_http_edge_tells_operators_how_it_is_and_takes_events_like_the_topic(

@@ -70,8 +70,7 @@ class Running:
         found = [reason for consumer in self.consumers for reason in consumer.troubles]
         if self.relay.state not in {"running", "standing by"}:
             found.append(f"relay: {self.relay.state}")
-        held: list[str] = getattr(self.relay, "held", [])
-        found += [f"relay holds {reason}" for reason in held]
+        found += [f"relay: {topic} is not there or not ours to write" for topic in self.relay.held]
         try:
             async with asyncio.timeout(2), self.database.transaction():
                 pass
