@@ -74,10 +74,14 @@ class Lane:
         """Whether everything that was in the partition when the lane began has been applied.
 
         A stopped partition of commands or facts holds nobody else up; one of states does, since
-        work done without it would be done on half the picture.
+        work done without it would be done on half the picture. Trouble on one center's own topic
+        must not hold up the other centers at all.
         """
+        kind = self._subscription.topic.kind
+        if self.state == "retrying" and kind is Kind.INGRESS:
+            return True
         if self.state == "stopped":
-            return self._subscription.topic.kind is not Kind.STATE
+            return kind is not Kind.STATE
         if self.next_offset is None or self.end_at_start is None:
             return False
         return self.next_offset >= self.end_at_start
