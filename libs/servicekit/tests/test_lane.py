@@ -168,10 +168,25 @@ async def test_a_log_that_ends_before_the_position_is_waited_for(
             "INSERT INTO kit.consumer_offsets VALUES ('g', 't', 0, 7, 'id', now())"
         )
     fetched.end = 5
-    lane = make_lane()
+    lane = make_lane(PROFILE_PROFILE)
     await until(lambda: lane.state == "retrying")
     assert not lane.caught_up
 
     fetched.end = 7
 
     await until(lambda: lane.caught_up)
+
+
+async def test_one_centers_topic_in_trouble_holds_up_no_other_centers_work(
+    make_lane: MakeLane, fetched: Fetched, database: Database
+) -> None:
+    async with database.transaction() as tx:
+        await tx.conn.execute(
+            "INSERT INTO kit.consumer_offsets VALUES ('g', 't', 0, 7, 'id', now())"
+        )
+    fetched.end = 5
+
+    lane = make_lane(INGRESS_RESPONSE)
+
+    await until(lambda: lane.state == "retrying")
+    assert lane.caught_up
