@@ -81,7 +81,7 @@ def command(run: Callable[P, T]) -> Callable[P, T]:
             # Whoever read us has seen enough; Python must not complain at the end about it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(Exit.OK) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):
             note("interrupted")
             raise typer.Exit(Exit.INTERRUPTED) from None
         except typer.Exit:

@@ -26,7 +26,7 @@ from devstack.state import LOOPBACK
 SIZE_LIMIT_BYTES = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: aiosmtpd looks at every member, which 3.11.2 breaks on
 class Keeper:
     """What SMTP does with a message: keep it, and only then say 250."""
 

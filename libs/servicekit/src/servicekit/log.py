@@ -9,7 +9,15 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
-_QUIET = ("aiokafka", "faststream", "uvicorn", "uvicorn.access", "asyncio", "httpx", "httpcore")
+_QUIET = (
+    "aiokafka",
+    "servicekit.faststream",
+    "uvicorn",
+    "uvicorn.access",
+    "asyncio",
+    "httpx",
+    "httpcore",
+)
 
 
 def configure(service: str, level: Literal["debug", "info", "warning", "error"]) -> None:

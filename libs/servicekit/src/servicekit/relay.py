@@ -98,6 +98,11 @@ class Relay:
                 self.state = f"retrying: {type(error).__name__}"
                 _log.warning("relay_retried", attempt=attempt, error=type(error).__name__)
                 await self._pause(backoff.delay(attempt))
+            except Exception as error:  # noqa: BLE001 - a relay that ended would end the service
+                attempt += 1
+                self.state = f"failing: {type(error).__name__}, see the log"
+                _log.error("relay_failed", attempt=attempt, exc_info=error)
+                await self._pause(backoff.delay(attempt))
 
     async def _session(self) -> None:
         conn = await self._connect()

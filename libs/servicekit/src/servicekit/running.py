@@ -39,7 +39,9 @@ class Running:
             consumer_only=True,
             metadata_max_age_ms=_METADATA_SECONDS * 1000,
             graceful_timeout=5.0,
-            logger=logging.getLogger("faststream"),
+            logger=logging.getLogger(
+                "servicekit.faststream"
+            ),  # "faststream" has a handler of its own
             apply_types=False,
         )
         self.consumers = [
