@@ -163,9 +163,10 @@ class Timers:
             async with asyncio.timeout(effect.lease.total_seconds() * _LEASE_SHARE):
                 result = await effect.perform(timer)
         except (TransientError, TimeoutError) as error:
+            failure = TransientError(str(error) or "it took longer than its lease")
             if timer.attempts + 1 < effect.attempts:
-                raise TransientError("the effect was not performed") from error
-            await self._give_up(claim, effect, error)
+                raise failure from error
+            await self._give_up(claim, effect, failure)
             return
         except Exception as error:  # noqa: BLE001 - the effect decides what a refusal means
             await self._give_up(claim, effect, error)
@@ -176,13 +177,24 @@ class Timers:
 
     async def _give_up(self, claim: _Claim, effect: Effect, error: Exception) -> None:
         timer = claim.timer
-        _log.warning("effect_given_up", kind=timer.kind, key=timer.key, error=type(error).__name__)
+        reason = str(error)[:200] if isinstance(error, TransientError) else None
+        _log.warning(
+            "effect_handed_back",
+            kind=timer.kind,
+            key=timer.key,
+            attempts=timer.attempts + 1,
+            error=type(error).__name__,
+            reason=reason,
+        )
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await effect.give_up(timer, error, tx), timer.cause)
             await _finish(tx, claim)
 
     async def _postpone(self, claim: _Claim, error: Exception) -> None:
-        """Try the timer again later; the error's text may quote data, so only its type is kept."""
+        """Try the timer again later.
+
+        The text of a TransientError is ours and names what is away; any other may quote data.
+        """
         timer = claim.timer
         transient = isinstance(error, TransientError)
         attempts = timer.attempts + 1
@@ -195,6 +207,7 @@ class Timers:
             attempts=attempts,
             wait_seconds=round(wait, 1),
             error=type(error).__name__,
+            reason=str(error)[:200] if transient else None,
             exc_info=None if transient else error,
         )
         with suppress(TransientError):  # the lease runs out by itself
