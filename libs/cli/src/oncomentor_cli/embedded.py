@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import typer
@@ -103,19 +104,26 @@ def _show_status(made: Stack, *, as_json: bool) -> bool:
             )
     else:
         show_table(
-            ("part", "state", "address", "memory", "log"),
+            ("part", "state", "address", "pid", "memory", "age", "log"),
             [
                 (
                     one.name,
                     one.state,
                     one.address,
+                    str(one.pid or "-"),
                     f"{one.memory_mb:.0f} MB" if one.pid else "-",
+                    f"{timedelta(seconds=round(one.age_seconds))}" if one.pid else "-",
                     str(one.log),
                 )
                 for one in parts
             ],
         )
-    return all(one.state == "up" for one in parts)
+    ready = all(one.state == "up" for one in parts)
+    if not ready:
+        note(
+            "what is not up: 'oncomentor dev up' starts it with its data; its log says why it ended"
+        )
+    return ready
 
 
 def _print_log(path: Path, lines: int, *, follow: bool) -> None:
