@@ -133,7 +133,7 @@ class KafkaPart:
                 f"SCRAM-SHA-512=[name={user},password={self.password(user)}]",
             )
         ]
-        lines = ["format", "--cluster-id", _cluster_id(), "--config", settings.name, *users]
+        lines = ["format", f"--cluster-id={_cluster_id()}", "--config", settings.name, *users]
         write_whole(arguments, "\n".join(lines))
         flags = ("-Xmx256m", "-XX:TieredStopAtLevel=1")
         argv = (*self._java(class_path, flags), "kafka.tools.StorageTool", f"@{arguments.name}")

@@ -9,5 +9,9 @@ class UnprocessableError(Exception):
     """This record can never be applied; it is quarantined at once, with the text as the reason."""
 
 
+class EndedError(Exception):
+    """A part of the running service ended by itself; the service stops, to be started again."""
+
+
 class StartupError(Exception):
     """The service cannot run as it is configured; the text is one sentence that names the fix."""

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from pydantic import ValidationError
 
 from servicekit import kafka, log, migrate, serving
-from servicekit.errors import StartupError, TransientError
+from servicekit.errors import EndedError, StartupError, TransientError
 from servicekit.settings import Settings
 from servicekit.subscription import Effect, Job, Subscription
 
@@ -61,6 +61,8 @@ def main(settings_type: type[S], build: Callable[[S], Service]) -> None:
         sys.exit(f"settings: {wrong}")
     except (StartupError, TransientError) as error:
         sys.exit(f"cannot start: {error}")
+    except EndedError as error:
+        sys.exit(f"stopped: {error}")
 
 
 async def _migrate(service: Service) -> None:

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from oncomentor_contracts.topics import Kind
 from servicekit import backoff, connections, ingress, kafka, log, ops
 from servicekit.auth import Authenticator
-from servicekit.errors import StartupError
+from servicekit.errors import EndedError
 from servicekit.http import make_app
 from servicekit.relay import Relay
 from servicekit.running import Running
@@ -138,7 +138,12 @@ async def _serve(running: Running, server: uvicorn.Server, stop: asyncio.Event) 
     await asyncio.wait(parts, timeout=1)
     _log.info("stopped")
     for task in done:
-        raise StartupError(f"{task.get_name()} ended by itself: {task.exception()}")
+        error = task.exception()
+        _log.error("part_ended", part=task.get_name(), exc_info=error)
+        raise EndedError(
+            f"{task.get_name()} ended by itself ({type(error).__name__}): start the service again, "
+            "and report the log line part_ended"
+        )
 
 
 async def _consume(running: Running) -> None:
