@@ -15,7 +15,7 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from oncomentor_contracts.topics import Topic
-from servicekit import backoff
+from servicekit import backoff, failpoint
 from servicekit.backlog import MAX_SLICE
 from servicekit.errors import TransientError
 from servicekit.kafka import topic_ids
@@ -201,8 +201,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         if not offsets:
             return
         try:
+            await failpoint.reach("offsets.commit")
             async with asyncio.timeout(within):
                 await self._kafka.commit(offsets)
+            await failpoint.reach("offsets.committed")
         except (IllegalStateError, CommitFailedError):
             return  # a rebalance is under way; the next one says the same and more
         except (KafkaError, TimeoutError) as error:

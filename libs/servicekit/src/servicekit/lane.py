@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from oncomentor_contracts.topics import Kind
-from servicekit import backoff, verdict
+from servicekit import backoff, failpoint, verdict
 from servicekit.apply import ForkError, Outcome, apply_records
 from servicekit.backlog import Backlog
 from servicekit.errors import TransientError
@@ -213,12 +213,17 @@ class Lane:
     async def _apply(self, records: Sequence[Record]) -> None:
         began = time.monotonic()
         judged = [(record, verdict.judge(record, self._subscription.topic)) for record in records]
+        await failpoint.reach("slice.begin")
         async with self._database.transaction() as tx:
             fence = await lock_position(tx, self.where, not_before=self.next_offset)
+            await failpoint.reach("slice.locked")
             todo = [pair for pair in judged if pair[0].offset >= fence]
             outcome = await apply_records(tx, self._subscription, self.where.topic, todo)
+            await failpoint.reach("slice.applied")
             after = max(fence, records[-1].offset + 1)
             await update_position(tx, self.where, after)
+            await failpoint.reach("slice.moved")
+        await failpoint.reach("slice.committed")
         self.next_offset = after
         self._queue.drop(len(records))
         self._progressed()

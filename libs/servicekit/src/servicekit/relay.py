@@ -15,7 +15,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from servicekit import backoff
+from servicekit import backoff, failpoint
 from servicekit.log import logger
 from servicekit.relay_cursor import Cursor, ForeignCursorError, LostEpochError
 from servicekit.tx import TRANSIENT_DRIVER_ERRORS
@@ -111,6 +111,7 @@ class Relay:
             if not await self._lock(cursor):
                 return
             await cursor.take_over()
+            await failpoint.reach("relay.took_over")
             self._held = set(await cursor.held_topics())
             _log.info("relay_started", epoch=cursor.epoch, held=self.held)
             async with self._producing() as producer:
@@ -164,16 +165,21 @@ class Relay:
             return 0
         self._window_at = now + _WINDOW_SECONDS
         window = await cursor.open_window()
+        await failpoint.reach("relay.window_opened")
         total, last_seq = 0, window.last_seq
         while rows := await cursor.page(window, last_seq, PAGE):
+            await failpoint.reach("relay.page_read")
             held = await self._send_page(producer, rows)
+            await failpoint.reach("relay.page_acked")
             last_seq = rows[-1]["seq"]
             total += len(rows)
             await cursor.move(window, last_seq, [r["seq"] for r in rows if r["topic"] in held])
+            await failpoint.reach("relay.cursor_moved")
             if new := held - self._held:
                 self._held |= new
                 _log.warning("relay_topics_held", topics=sorted(new))
         await cursor.close_window()
+        await failpoint.reach("relay.window_closed")
         return total
 
     async def _send_page(self, producer: AIOKafkaProducer, rows: list[asyncpg.Record]) -> set[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from servicekit import backoff
+from servicekit import backoff, failpoint
 from servicekit.errors import TransientError
 from servicekit.log import logger
 from servicekit.outbox import Cause
@@ -143,7 +143,9 @@ class Timers:
         kind = claim.timer.kind
         effect = self._effects.get(kind)
         try:
+            await failpoint.reach("timer.claimed")
             await (self._perform(claim, effect) if effect else self._do_job(claim))
+            await failpoint.reach("timer.done")
         except _TakenError:
             _log.info("timer_taken", kind=kind)
         except Exception as error:  # noqa: BLE001 - one timer's bug must not stop the others
@@ -156,12 +158,15 @@ class Timers:
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await self._jobs[timer.kind](timer, tx), timer.cause)
             await _finish(tx, claim)
+            await failpoint.reach("timer.worked")
 
     async def _perform(self, claim: _Claim, effect: Effect) -> None:
         timer = claim.timer
         try:
             async with asyncio.timeout(effect.lease.total_seconds() * _LEASE_SHARE):
+                await failpoint.reach("effect.perform")
                 result = await effect.perform(timer)
+                await failpoint.reach("effect.performed")
         except (TransientError, TimeoutError) as error:
             failure = TransientError(str(error) or "it took longer than its lease")
             if timer.attempts + 1 < effect.attempts:
@@ -174,6 +179,7 @@ class Timers:
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await effect.record(timer, result, tx), timer.cause)
             await _finish(tx, claim)
+            await failpoint.reach("effect.recorded")
 
     async def _give_up(self, claim: _Claim, effect: Effect, error: Exception) -> None:
         timer = claim.timer
