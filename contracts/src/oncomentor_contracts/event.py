@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import (
@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    PrivateAttr,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -45,7 +44,11 @@ class Event(Body):
     REVISION: ClassVar[int] = 1
     TOMBSTONE: ClassVar[bool] = False
 
-    _envelope: Envelope | None = PrivateAttr(default=None)
+    # Plain slots and no private attributes: those cost a call for every event that is read.
+    __slots__ = ("_envelope", "_raw")
+    if TYPE_CHECKING:
+        _envelope: Envelope
+        _raw: bytes
 
     @property
     def subject(self) -> str:
@@ -65,9 +68,22 @@ class Event(Body):
         Raises:
             ValueError: the event was made here and has not travelled yet.
         """
-        if self._envelope is None:
-            raise ValueError(f"{self.TYPE} was not received, so it has no envelope")
-        return self._envelope
+        try:
+            return self._envelope
+        except AttributeError:
+            raise ValueError(f"{self.TYPE} was not received, so it has no envelope") from None
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON it arrived as; of a tombstone `null`.
+
+        Raises:
+            ValueError: the event was made here and has not travelled yet.
+        """
+        try:
+            return self._raw
+        except AttributeError:
+            raise ValueError(f"{self.TYPE} was not received, so it has no bytes") from None
 
     def data(self) -> bytes | None:
         """Return the event's JSON, or None for a tombstone."""
@@ -91,7 +107,8 @@ class Event(Body):
         if event.subject != envelope.subject:
             raise ValueError(f"subject must equal {cls.SUBJECT}")
 
-        event._envelope = envelope  # noqa: SLF001 - its own class sets it, once
+        object.__setattr__(event, "_envelope", envelope)  # frozen for everybody else
+        object.__setattr__(event, "_raw", data or b"null")
         return event
 
     @classmethod

@@ -4,14 +4,26 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oncomentor_contracts.topics import INGRESS_RESPONSE, PROFILE_PROFILE, Topic
-from servicekit.backlog import MAX_QUEUED_BYTES, MAX_SLICE_BYTES, Backlog
+from servicekit.backlog import (
+    MAX_HELD_BYTES,
+    MAX_QUEUED_BYTES,
+    MAX_SLICE,
+    MAX_SLICE_BYTES,
+    Backlog,
+    Held,
+    Judged,
+    slice_size,
+)
 from servicekit.ingress import HttpRecord
 from servicekit.lane import Lane
 from servicekit.position import Partition
 from servicekit.subscription import Subscription
 from servicekit.tx import Database
+from servicekit.verdict import Unreadable
 from testkit.eventually import eventually
 
 MakeLane = Callable[..., Lane]
@@ -60,6 +72,7 @@ async def make_lane(database: Database, fetched: Fetched) -> AsyncIterator[MakeL
                 subscription=Subscription(topic, {}),
                 database=database,
                 consumer=fetched,
+                held=Held(),
                 progressed=lambda: None,
             )
         )
@@ -81,26 +94,63 @@ async def until(probe: Callable[[], object]) -> None:
     await eventually(ask)
 
 
+def judged(offset: int, size: int = 10) -> Judged:
+    return a_record(offset, size), Unreadable.because("none", ("data", "is of no matter"))
+
+
+def a_backlog(held: Held | None = None) -> Backlog:
+    return Backlog(held or Held(), foreign=True)
+
+
 def test_a_slice_and_a_queue_are_bounded_in_bytes() -> None:
-    backlog = Backlog()
-    megabytes = [a_record(offset, 1024 * 1024) for offset in range(40)]
+    backlog = a_backlog()
+    megabytes = [judged(offset, 1024 * 1024) for offset in range(40)]
 
     while not backlog.is_full:
         backlog.add([megabytes[len(backlog)]])
 
     assert backlog.bytes == MAX_QUEUED_BYTES
-    assert sum(len(r.value or b"") for r in backlog.next_slice()) <= MAX_SLICE_BYTES
-    backlog.drop(16)
+    assert sum(len(r.value or b"") for r, _ in backlog.next_slice()) <= MAX_SLICE_BYTES
+    backlog.drop(15)
     assert not backlog.is_low
     backlog.drop(1)
     assert backlog.is_low
 
 
 def test_a_record_larger_than_a_slice_is_a_slice() -> None:
-    backlog = Backlog()
-    backlog.add([a_record(0, MAX_SLICE_BYTES + 1), a_record(1)])
+    backlog = a_backlog()
+    backlog.add([judged(0, MAX_SLICE_BYTES + 1), judged(1)])
 
-    assert [record.offset for record in backlog.next_slice()] == [0]
+    assert [record.offset for record, _ in backlog.next_slice()] == [0]
+
+
+def test_many_partitions_together_hold_no_more_than_the_process_may() -> None:
+    held = Held()
+    backlogs = [a_backlog(held) for _ in range(100)]
+
+    for backlog in backlogs:
+        while not backlog.is_full and not (held.too_much and not backlog):
+            backlog.add([judged(len(backlog), 1024 * 1024)])
+
+    assert held.bytes == MAX_HELD_BYTES
+    assert not backlogs[-1].is_full  # one that holds nothing may always go on
+    for backlog in backlogs:
+        backlog.clear()
+    assert (held.records, held.bytes) == (0, 0)
+
+
+@given(st.lists(st.integers(0, 3 * MAX_SLICE_BYTES), min_size=1, max_size=30))
+def test_a_slice_is_the_longest_that_one_transaction_may_hold(sizes: list[int]) -> None:
+    count = slice_size(sizes, sum(sizes))
+
+    assert 1 <= count <= len(sizes)
+    assert count == 1 or sum(sizes[:count]) <= MAX_SLICE_BYTES
+    assert count == len(sizes) or sum(sizes[: count + 1]) > MAX_SLICE_BYTES
+
+
+@given(st.integers(1, 3 * MAX_SLICE))
+def test_a_slice_takes_all_that_waits_up_to_its_limit(waiting: int) -> None:
+    assert slice_size([1] * waiting, waiting) == min(waiting, MAX_SLICE)
 
 
 async def test_a_lane_full_of_bytes_fetches_no_more_until_half_is_applied(

@@ -1,7 +1,6 @@
 """The kernel on a real broker and a real database, with one service in this process."""
 
 import asyncio
-import dataclasses
 import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -391,7 +390,7 @@ async def test_the_http_edge_tells_operators_how_it_is_and_takes_events_like_the
         body = envelope.structured(value)
         first = await http.post("/v1/events", content=body, headers=sent)
         again = await http.post("/v1/events", content=body, headers=sent)
-        foreign = dataclasses.replace(envelope, source="/institutions/another-center")
+        foreign = envelope._replace(source="/institutions/another-center")
         refused = await http.post("/v1/events", content=foreign.structured(value), headers=sent)
         huge = await http.post("/v1/events", content=b"x" * 1_500_000, headers=sent)
 

@@ -192,7 +192,7 @@ class Matching:
         """Handle events as they come; return what was said at once."""
         said: list[Event] = []
         for event in events:
-            received = event if event._envelope else heard(event)
+            received = event if hasattr(event, "_envelope") else heard(event)
             said += await handle(received, self.tx)
         self.said += said
         return said

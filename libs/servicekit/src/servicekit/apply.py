@@ -8,31 +8,18 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from oncomentor_contracts.event import Event
-from oncomentor_contracts.topics import Kind
-from servicekit import inbox, outbox, quarantine
+from servicekit import novelty, outbox, quarantine
+from servicekit.backlog import Judged
 from servicekit.errors import TransientError, UnprocessableError
 from servicekit.log import logger
+from servicekit.novelty import Known, NotPlainError
 from servicekit.outbox import Cause, Said
 from servicekit.quarantine import Parked
 from servicekit.subscription import Bulk, Refusal, Subscription
 from servicekit.tx import TRANSIENT_DRIVER_ERRORS, Tx
-from servicekit.verdict import (
-    Applied,
-    Order,
-    PassedOver,
-    Readable,
-    Record,
-    Unreadable,
-    Verdict,
-    order,
-)
+from servicekit.verdict import Readable, Record, Unreadable
 
-Known = Readable | PassedOver
 _log = logger(__name__)
-
-
-class ForkError(Exception):
-    """Two histories of one subject: the partition stops until an operator has looked."""
 
 
 @dataclass(slots=True)
@@ -54,8 +41,22 @@ class _FailuresError(Exception):
         self.verdicts = verdicts
 
 
+async def apply_plainly(
+    tx: Tx, subscription: Subscription, topic: str, judged: Sequence[Judged]
+) -> Outcome:
+    """Apply a slice as nearly all are: every event new and every handler well, no savepoint.
+
+    Raises:
+        TransientError: roll back and try again.
+        Exception: (any other) roll back, then `apply_records`, which finds out what is wrong.
+    """
+    outcome = await _attempt(tx, subscription, topic, judged, plainly=True)
+    await outbox.append(tx, outcome.said)
+    return outcome
+
+
 async def apply_records(
-    tx: Tx, subscription: Subscription, topic: str, judged: Sequence[tuple[Record, Verdict]]
+    tx: Tx, subscription: Subscription, topic: str, judged: Sequence[Judged]
 ) -> Outcome:
     """Apply a slice of one partition, in order, and append what the handlers said.
 
@@ -69,7 +70,7 @@ async def apply_records(
     while True:
         try:
             async with tx.conn.transaction():
-                outcome = await _attempt(tx, subscription, topic, judged)
+                outcome = await _attempt(tx, subscription, topic, judged, plainly=False)
         except _FailuresError as failed:
             judged = [
                 (record, failed.verdicts.get(id(getattr(verdict, "event", None)), verdict))
@@ -82,34 +83,36 @@ async def apply_records(
 
 
 async def _attempt(
-    tx: Tx, subscription: Subscription, topic: str, judged: Sequence[tuple[Record, Verdict]]
+    tx: Tx, subscription: Subscription, topic: str, judged: Sequence[Judged], *, plainly: bool
 ) -> Outcome:
     outcome = Outcome()
+    known: list[tuple[Record, Known]] = []
     for record, verdict in judged:
-        if isinstance(verdict, Unreadable):
-            outcome.parked.append(
-                Parked(record, verdict.reason_class, verdict.reason, verdict.envelope)
-            )
+        if not isinstance(verdict, Unreadable):
+            known.append((record, verdict))
+        elif plainly:
+            raise NotPlainError
+        else:
+            parked = Parked(record, verdict.reason_class, verdict.reason, verdict.envelope)
+            outcome.parked.append(parked)
             outcome.said += await _answer_refused(tx, subscription, record, verdict)
-    known = [(record, v) for record, v in judged if not isinstance(v, Unreadable)]
     if not known:
         return outcome
-    repeated: list[Event] = []
-    if subscription.topic.kind is Kind.INGRESS:
-        fresh, repeated = await _new_to_inbox(tx, topic, known)
-        outcome.duplicates += len(repeated)
-    else:
-        fresh = await _next_in_sequence(tx, subscription, topic, known, outcome)
+    new = await novelty.find(tx, subscription.topic.kind, topic, known, plainly=plainly)
+    handlers = subscription.handlers
     handled = [
         verdict.event
-        for verdict in fresh
-        if isinstance(verdict, Readable) and type(verdict.event) in subscription.handlers
+        for verdict in new.fresh
+        if isinstance(verdict, Readable) and type(verdict.event) in handlers
     ]
-    outcome.passed_over += len(fresh) - len(handled)
+    outcome.parked += new.parked
+    outcome.duplicates += new.duplicates
+    outcome.passed_over += len(new.fresh) - len(handled)
     outcome.applied += len(handled)
-    outcome.said += await _run_handlers(tx, subscription, handled)
+    run = _run if plainly else _run_handlers
+    outcome.said += await run(tx, subscription, handled)
     if subscription.on_duplicate is not None:
-        for event in repeated:  # after the handlers: the first copy may stand in the same slice
+        for event in new.repeated:  # after the handlers: the first copy may stand in the same slice
             cause = Cause.of(event.envelope)
             outcome.said += await _answer(tx, cause, partial(subscription.on_duplicate, event, tx))
     return outcome
@@ -208,55 +211,6 @@ async def _answer(
         _log.error("answer_failed", exc_info=error)
         return []
     return [(event, cause) for event in said]
-
-
-async def _new_to_inbox(
-    tx: Tx, topic: str, known: Sequence[tuple[Record, Known]]
-) -> tuple[list[Known], list[Event]]:
-    """Return what was never received, and the events that were."""
-    ids = {verdict.envelope.id for _, verdict in known}
-    unseen = await inbox.insert_new(tx, topic, ids, tx.now)
-    fresh: list[Known] = []
-    repeated: list[Event] = []
-    for _, verdict in known:
-        if verdict.envelope.id in unseen:
-            unseen.discard(verdict.envelope.id)
-            fresh.append(verdict)
-        elif isinstance(verdict, Readable):
-            repeated.append(verdict.event)
-    return fresh, repeated
-
-
-async def _next_in_sequence(
-    tx: Tx,
-    subscription: Subscription,
-    topic: str,
-    known: Sequence[tuple[Record, Known]],
-    outcome: Outcome,
-) -> list[Known]:
-    applied = await inbox.last_applied(tx, topic, {v.envelope.subject for _, v in known})
-    changed: set[str] = set()
-    fresh: list[Known] = []
-    for record, verdict in known:
-        envelope = verdict.envelope
-        last = applied.get(envelope.subject)
-        standing = order(subscription.topic.kind, last, envelope)
-        if standing is Order.FORK:
-            raise ForkError(
-                f"{topic}: subject {envelope.subject} has two events with sequence "
-                f"{envelope.sequence}: its producer was restored to an earlier point"
-            )
-        if standing is Order.DUPLICATE:
-            outcome.duplicates += 1
-        elif standing is Order.GAP:
-            reason = f"sequence {envelope.sequence} follows {last.sequence if last else 0}"
-            outcome.parked.append(Parked(record, "sequence_gap", reason, envelope, "parked"))
-        else:
-            fresh.append(verdict)
-            changed.add(envelope.subject)
-            applied[envelope.subject] = Applied(envelope.sequence or 0, envelope.id)
-    await inbox.upsert_applied(tx, topic, {subject: applied[subject] for subject in changed})
-    return fresh
 
 
 async def _answer_refused(

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -16,7 +17,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from oncomentor_contracts.topics import Topic
 from servicekit import backoff, failpoint
-from servicekit.backlog import MAX_SLICE
+from servicekit.backlog import MAX_SLICE, Held
 from servicekit.errors import TransientError
 from servicekit.kafka import topic_ids
 from servicekit.lane import Lane
@@ -28,6 +29,7 @@ from servicekit.subscription import Subscription
 from servicekit.tx import Database
 from servicekit.verdict import Record
 
+_CHUNK = 200  # records judged at a time, some 5 ms of work
 _COMMIT_EVERY_SECONDS = 1.0
 _COMMIT_SECONDS = 5.0
 _STOP_SECONDS = 3.0  # for the slices at hand; longer ones are rolled back and read again
@@ -48,6 +50,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         subscriptions: Sequence[Subscription],
         settings: Settings,
         database: Database,
+        held: Held,
         progressed: Callable[[], None],
     ) -> None:
         """Take the subscriptions of fixed topics, or exactly one of a template."""
@@ -58,6 +61,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._subscriptions = subscriptions
         self._settings = settings
         self._database = database
+        self._held = held
         self._progressed = progressed
         self._subscriber: BatchSubscriber | None = None
         self._committed: dict[TopicPartition, int] = {}
@@ -173,19 +177,22 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     subscription=subscription,
                     database=self._database,
                     consumer=self._kafka,
+                    held=self._held,
                     progressed=self._progressed,
                 )
         if absent := topics - set(ids):
             raise TransientError(f"not there or not ours to read: {', '.join(sorted(absent))}")
 
     async def _take(self, records: Any) -> None:
-        # Any, since FastStream builds a validator from the annotation.
-        by_partition: dict[TopicPartition, list[Record]] = defaultdict(list)
-        for record in records:
-            by_partition[TopicPartition(record.topic, record.partition)].append(record)
-        for tp, taken in by_partition.items():
-            if lane := self.lanes.get(tp):
-                lane.offer(taken)
+        # Any, since FastStream builds a validator from the annotation. It hands over partition
+        # after partition, each in order.
+        for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
+            tp = TopicPartition(topic, partition)
+            while chunk := list(islice(run, _CHUNK)):
+                lane = self.lanes.get(tp)
+                if lane is None or not lane.offer(chunk):
+                    break  # what follows the refused ones is fetched again with them
+                await asyncio.sleep(0)  # others' commits, and the heartbeat, come in between
 
     async def _keep_committing(self) -> None:
         while True:

@@ -24,7 +24,7 @@ from oncomentor_contracts.receipt import Problem, ReceiptAccepted, ReceiptReject
 from servicekit.apply import Outcome, apply_records
 from servicekit.http import Member, ProblemError, Worker
 from servicekit.subscription import Subscription
-from servicekit.verdict import PassedOver, Unreadable, judge_event
+from servicekit.verdict import Judge, PassedOver, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def router(subscription: Subscription) -> APIRouter:
         """
         envelope, data = await _read(request)
         topic = subscription.topic.named(member.institution_id)
-        verdict = judge_event(envelope, data, subscription.topic, member.institution_id)
+        verdict = Judge(subscription.topic, topic).judge_event(envelope, data)
         if isinstance(verdict, PassedOver):
             verdict = Unreadable("unknown_type", (("type", "is newer than this hub"),), envelope)
         if isinstance(verdict, Unreadable):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -11,11 +11,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from oncomentor_contracts.topics import Kind
-from servicekit import backoff, failpoint, verdict
-from servicekit.apply import ForkError, Outcome, apply_records
-from servicekit.backlog import Backlog
+from servicekit import backoff, failpoint
+from servicekit.apply import Outcome, apply_plainly, apply_records
+from servicekit.backlog import Backlog, Held, Judged
 from servicekit.errors import TransientError
 from servicekit.log import logger
+from servicekit.novelty import ForkError
 from servicekit.position import (
     FellBackError,
     Partition,
@@ -25,11 +26,12 @@ from servicekit.position import (
     update_position,
 )
 from servicekit.subscription import Subscription
-from servicekit.tx import Database
-from servicekit.verdict import Record
+from servicekit.tx import Database, Tx
+from servicekit.verdict import Judge, Record
 
 _PATIENCE_SECONDS = 30.0  # retries shorter than this are nobody's business
 _CLOSE_SECONDS = 30.0
+Apply = Callable[[Tx, Subscription, str, Sequence[Judged]], Awaitable[Outcome]]
 _log = logger(__name__)
 
 
@@ -46,6 +48,7 @@ class Lane:
         subscription: Subscription,
         database: Database,
         consumer: AIOKafkaConsumer,
+        held: Held,
         progressed: Callable[[], None],
     ) -> None:
         """Begin at once in a task of its own; the partition is paused until its position is known."""
@@ -59,10 +62,12 @@ class Lane:
         self._database = database
         self._consumer = consumer
         self._progressed = progressed
-        self._queue = Backlog()
+        self._judge = Judge(subscription.topic, where.topic)
+        self._queue = Backlog(held, foreign=subscription.topic.kind is Kind.INGRESS)
         self._filled = asyncio.Event()
         self._closing = asyncio.Event()
         self._paused = True
+        self._sought = True  # since then nothing has come: what does may have been on its way
         self._jump: int | None = None
         self._unreadable = ""
         self._retrying_since: float | None = None
@@ -116,15 +121,15 @@ class Lane:
         if expected is None or self.state == "stopped" or self._unreadable:
             return False
         wanted = [record for record in records if record.offset >= expected]
-        if wanted and wanted[0].offset > expected and self._jump != wanted[0].offset:
-            # Compaction leaves holes, and so would records fetched before our seek: ask again,
-            # and believe the hole when it is there the second time.
+        if wanted and self._sought and expected < wanted[0].offset != self._jump:
+            # Compaction leaves holes. So would records that were on their way here when we sought:
+            # ask again, and believe the hole when it is there the second time.
             self._jump = wanted[0].offset
             self._consumer.seek(self.tp, expected)
             return False
         if wanted:
-            self._jump = None
-        self._queue.add(wanted)
+            self._sought, self._jump = False, None
+        self._queue.add([(record, self._judge(record)) for record in wanted])
         if self._queue.is_full and not self._paused:
             self._paused = True
             self._consumer.pause(self.tp)
@@ -133,9 +138,9 @@ class Lane:
 
     def rewind(self) -> None:
         """Fetch again what follows the last record we hold: a poll failed and may have lost some."""
-        self._jump = None
         if self.expected is None or self.state == "stopped":
             return
+        self._sought, self._jump = True, None
         if self.tp in self._consumer.assignment():
             self._consumer.seek(self.tp, self.expected)
 
@@ -203,6 +208,7 @@ class Lane:
         end = (await self._consumer.end_offsets([self.tp]))[self.tp]
         async with self._database.transaction() as tx:
             position = await open_position(tx, self.where, start, end)
+        self._sought, self._jump = True, None
         self._consumer.seek(self.tp, position)
         self.end_at_start = end
         self.next_offset = position
@@ -210,24 +216,37 @@ class Lane:
         self._consumer.resume(self.tp)
         self._progressed()
 
-    async def _apply(self, records: Sequence[Record]) -> None:
+    async def _apply(self, judged: Sequence[Judged]) -> None:
+        try:
+            await self._transact(judged, apply_plainly)
+        except (TransientError, FellBackError, PartitionStoppedError, ForkError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the careful way finds whose fault it is
+            await self._transact(judged, apply_records)
+
+    async def _transact(self, judged: Sequence[Judged], apply: Apply) -> None:
+        """Apply a slice in one transaction with its position.
+
+        A commit that was cut off and took effect shows in the position at the next try.
+        """
         began = time.monotonic()
-        judged = [(record, verdict.judge(record, self._subscription.topic)) for record in records]
         await failpoint.reach("slice.begin")
         async with self._database.transaction() as tx:
             fence = await lock_position(tx, self.where, not_before=self.next_offset)
             await failpoint.reach("slice.locked")
-            todo = [pair for pair in judged if pair[0].offset >= fence]
-            outcome = await apply_records(tx, self._subscription, self.where.topic, todo)
+            todo = judged
+            if judged[0][0].offset < fence:
+                todo = [pair for pair in judged if pair[0].offset >= fence]
+            outcome = await apply(tx, self._subscription, self.where.topic, todo)
             await failpoint.reach("slice.applied")
-            after = max(fence, records[-1].offset + 1)
+            after = max(fence, judged[-1][0].offset + 1)
             await update_position(tx, self.where, after)
             await failpoint.reach("slice.moved")
         await failpoint.reach("slice.committed")
         self.next_offset = after
-        self._queue.drop(len(records))
+        self._queue.drop(len(judged))
         self._progressed()
-        self._report(len(records), len(records) - len(todo), outcome, time.monotonic() - began)
+        self._report(len(judged), len(judged) - len(todo), outcome, time.monotonic() - began)
 
     def _report(self, size: int, fenced: int, outcome: Outcome, seconds: float) -> None:
         _log.info(
@@ -253,7 +272,7 @@ class Lane:
     def _forget(self) -> None:
         """Drop what is queued and find the position anew."""
         self._queue.clear()
-        self._jump = self.next_offset = None
+        self.next_offset = None
         self._unreadable = ""
 
     def _stop(self, reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from faststream.kafka import KafkaBroker
 
 from servicekit import kafka, log
+from servicekit.backlog import Held
 from servicekit.consumer import Consumer
 from servicekit.errors import TransientError
 from servicekit.relay import Relay
@@ -44,12 +45,14 @@ class Running:
             ),  # "faststream" has a handler of its own
             apply_types=False,
         )
+        held = Held()
         self.consumers = [
             Consumer(
                 group=group,
                 subscriptions=subscriptions,
                 settings=service.settings,
                 database=database,
+                held=held,
                 progressed=self._open_when_caught_up,
             )
             for group, subscriptions in _groups(service)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import pydantic
@@ -34,8 +34,7 @@ class Record(Protocol):
     def headers(self) -> Iterable[Header]: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class Readable:
+class Readable(NamedTuple):
     """A well-formed event of a type we know."""
 
     event: Event
@@ -81,84 +80,95 @@ class Unreadable:
 Verdict = Readable | PassedOver | Unreadable
 
 
-def judge(record: Record, topic: Topic) -> Verdict:
-    """Return what a record is, judged by size, headers, envelope, source and schema in turn.
+class Judge:
+    """Judges the records of one topic of the broker; what depends on the topic is looked up once."""
 
-    Whatever is in it, nothing is raised: a record that broke this would stop its partition.
-    """
-    try:
-        return _judge(record, topic)
-    except Exception as error:  # noqa: BLE001 - see above
-        return Unreadable.because("bad_record", ("record", type(error).__name__))
-
-
-def _judge(record: Record, topic: Topic) -> Verdict:
-    if record.value is not None and len(record.value) > MAX_VALUE_BYTES:
-        return Unreadable.because("too_large", ("value", f"is over {MAX_VALUE_BYTES} bytes"))
-    try:
-        envelope = from_headers(record.headers)
-    except EnvelopeError as error:
-        return Unreadable.because("bad_envelope", (error.attribute, error.rule))
-    if record.key != envelope.subject.encode():
-        return Unreadable.because("bad_key", ("key", "must be the subject"), envelope=envelope)
-
-    return judge_event(envelope, record.value, topic, topic.institution_in(record.topic))
-
-
-def judge_event(
-    envelope: Envelope, data: bytes | None, topic: Topic, institution_id: str | None
-) -> Verdict:
-    """Return what an event is once its envelope could be read (HTTP comes in here).
-
-    `institution_id` is the center that the topic, or the token, binds the event to.
-    """
-    if not _source_allowed(envelope, topic, institution_id):
-        expected = f"/institutions/{institution_id}" if topic.kind is Kind.INGRESS else "a writer"
-        return Unreadable.because(
-            "foreign_source", ("source", f"must be {expected}"), envelope=envelope
-        )
-    if topic.kind is not Kind.INGRESS and envelope.sequence is None:
-        return Unreadable.because("bad_envelope", ("sequence", "is missing"), envelope=envelope)
-    event_class = BY_TYPE.get(envelope.type)
-    if event_class is None and topic.kind is not Kind.INGRESS:
-        return PassedOver(envelope)
-    if event_class is None or event_class.TOPIC != topic:  # noqa: SIM300 - TOPIC is no constant here
-        return Unreadable.because(
-            "unknown_type", ("type", f"is not said on {topic.name}"), envelope=envelope
+    def __init__(self, topic: Topic, name: str) -> None:
+        """`name` is the topic's name on the broker, which of a template names the center."""
+        self._topic = topic
+        self._ingress = topic.kind is Kind.INGRESS
+        self._institution_id = topic.institution_in(name)
+        self._sources = (
+            frozenset({f"/institutions/{self._institution_id}"})
+            if self._ingress
+            else frozenset(f"/services/{writer}" for writer in topic.writers)
         )
 
-    verdict = _read(event_class, envelope, data)
-    if isinstance(verdict, Readable) and topic.kind is Kind.INGRESS:
-        return _bound(verdict, envelope, institution_id)
-    return verdict
+    def __call__(self, record: Record) -> Verdict:
+        """Return what a record is, judged by size, headers, envelope, source and schema in turn.
 
+        Whatever is in it, nothing is raised: a record that broke this would stop its partition.
+        """
+        try:
+            return self._judge(record)
+        except Exception as error:  # noqa: BLE001 - see above
+            return Unreadable.because("bad_record", ("record", type(error).__name__))
 
-def _read(event_class: type[Event], envelope: Envelope, data: bytes | None) -> Verdict:
-    try:
-        return Readable(event_class.received(envelope, data))
-    except pydantic.ValidationError as error:
-        return Unreadable.because("bad_data", *_problems(error), envelope=envelope)
-    except (ValueError, RecursionError) as error:
-        return Unreadable.because("bad_data", ("data", str(error)), envelope=envelope)
+    def _judge(self, record: Record) -> Verdict:
+        if record.value is not None and len(record.value) > MAX_VALUE_BYTES:
+            return Unreadable.because("too_large", ("value", f"is over {MAX_VALUE_BYTES} bytes"))
+        try:
+            envelope = from_headers(record.headers)
+        except EnvelopeError as error:
+            return Unreadable.because("bad_envelope", (error.attribute, error.rule))
+        if record.key != envelope.subject.encode():
+            return Unreadable.because("bad_key", ("key", "must be the subject"), envelope=envelope)
 
+        return self.judge_event(envelope, record.value)
 
-def _bound(verdict: Readable, envelope: Envelope, institution_id: str | None) -> Verdict:
-    """Return the verdict, or a refusal where the data names another center than the sender."""
-    if getattr(verdict.event, "institution_id", institution_id) == institution_id:
+    def judge_event(self, envelope: Envelope, data: bytes | None) -> Verdict:
+        """Return what an event is once its envelope could be read (HTTP comes in here)."""
+        if envelope.source not in self._sources:
+            expected = f"/institutions/{self._institution_id}" if self._ingress else "a writer"
+            return Unreadable.because(
+                "foreign_source", ("source", f"must be {expected}"), envelope=envelope
+            )
+        event_class = BY_TYPE.get(envelope.type)
+        if self._ingress:
+            return self._judge_ingress(event_class, envelope, data)
+        if envelope.sequence is None:
+            return Unreadable.because("bad_envelope", ("sequence", "is missing"), envelope=envelope)
+        if event_class is None:
+            return PassedOver(envelope)
+        return self._read(event_class, envelope, data)
+
+    def _judge_ingress(
+        self, event_class: type[Event] | None, envelope: Envelope, data: bytes | None
+    ) -> Verdict:
+        if event_class is None:
+            return self._unknown(envelope)
+        verdict = self._read(event_class, envelope, data)
+        if isinstance(verdict, Readable):
+            named = getattr(verdict.event, "institution_id", self._institution_id)
+            if named != self._institution_id:
+                rule = f"must be {self._institution_id}, the center that sends it"
+                return Unreadable.because(
+                    "foreign_source", ("institution_id", rule), envelope=envelope
+                )
         return verdict
-    rule = f"must be {institution_id}, the center that sends it"
-    return Unreadable.because("foreign_source", ("institution_id", rule), envelope=envelope)
+
+    def _read(self, event_class: type[Event], envelope: Envelope, data: bytes | None) -> Verdict:
+        if event_class.TOPIC is not self._topic and self._topic != event_class.TOPIC:
+            return self._unknown(envelope)
+        try:
+            return Readable(event_class.received(envelope, data))
+        except pydantic.ValidationError as error:
+            return Unreadable.because("bad_data", *_problems(error), envelope=envelope)
+        except (ValueError, RecursionError) as error:
+            return Unreadable.because("bad_data", ("data", str(error)), envelope=envelope)
+
+    def _unknown(self, envelope: Envelope) -> Unreadable:
+        rule = f"is not said on {self._topic.name}"
+        return Unreadable.because("unknown_type", ("type", rule), envelope=envelope)
+
+
+def judge(record: Record, topic: Topic) -> Verdict:
+    """Return what one record of a topic is; where many come, make one `Judge`."""
+    return Judge(topic, record.topic)(record)
 
 
 def _line(text: str) -> str:
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:200] or "?"
-
-
-def _source_allowed(envelope: Envelope, topic: Topic, institution_id: str | None) -> bool:
-    if topic.kind is Kind.INGRESS:
-        return envelope.institution_id == institution_id
-    kind, _, name = envelope.source.removeprefix("/").partition("/")
-    return kind == "services" and name in topic.writers
 
 
 def _problems(error: pydantic.ValidationError) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,168 @@
+"""What benchmarks run in: a real stack, a service's database, topics to fill, clocks to read."""
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import murmur2
+
+from devstack.stack import Stack
+from oncomentor_contracts.envelope import Header
+from servicekit import kafka, migrate, serving
+from servicekit.service import Service
+from servicekit.settings import Settings
+from servicekit.subscription import Subscription
+
+if TYPE_CHECKING:
+    from servicekit.tx import Connection
+
+PARTITIONS = 4
+_TICK_SECONDS = 0.02
+_PATIENCE_SECONDS = 300.0
+_BATCH_BYTES = 256 * 1024
+Message = tuple[bytes, bytes | None, Sequence[Header]]
+"""Key, value, headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """How a backlog went down: events between the first progress that was seen and the end."""
+
+    events: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+class Surroundings:
+    """A running stack and what every benchmark needs of it."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Nothing is connected or migrated yet."""
+        self.stack = stack
+        self._migrated: set[str] = set()
+
+    def settings(self, name: str) -> Settings:
+        """Return the settings of a real service."""
+        environment = self.stack.service_environment(name, owner=True)
+        return Settings.model_validate(
+            {key.removeprefix("ONCOMENTOR_").lower(): value for key, value in environment.items()}
+        )
+
+    def login(self, user: str) -> dict[str, Any]:
+        """Return a Kafka client's arguments as this user."""
+        login = self.stack.kafka_login(user)
+        return kafka.client_arguments(self.settings("scheduling")) | {
+            "sasl_plain_username": login["username"],
+            "sasl_plain_password": login["password"],
+        }
+
+    async def connect(self, database: str) -> "Connection":
+        """Return a superuser's connection."""
+        return await asyncpg.connect(self.stack.superuser_dsn(database))
+
+    async def service(
+        self, name: str, tables: str, subscriptions: Sequence[Subscription], **parts: Any
+    ) -> Service:
+        """Return a service of this name on its own database, migrated with these tables besides."""
+        folder = Path(tempfile.gettempdir()) / "om-bench-migrations"
+        folder.mkdir(exist_ok=True)
+        (folder / "0001_bench.sql").write_text(tables)
+        settings = self.settings(name)
+        if name not in self._migrated:
+            assert settings.database_owner_user and settings.database_owner_password_file  # noqa: PT018 - one condition
+            owner = await asyncpg.connect(
+                settings.dsn(settings.database_owner_user, settings.database_owner_password_file)
+            )
+            await migrate.apply(owner, migrate.read(folder))
+            await owner.close()
+            self._migrated.add(name)
+        return Service(
+            name=name, settings=settings, subscriptions=subscriptions, migrations=folder, **parts
+        )
+
+    @asynccontextmanager
+    async def serving(self, service: Service) -> AsyncIterator[None]:
+        """Run a service in this process, as its own process would."""
+        stop = asyncio.Event()
+        task = asyncio.create_task(serving.run(service, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 30)
+
+    async def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """Return where each partition of a topic ends."""
+        async with AIOKafkaConsumer(**self.login("admin")) as consumer:
+            partitions = [TopicPartition(topic, nth) for nth in range(PARTITIONS)]
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+            return ends
+
+    async def fill(self, topic: str, messages: Sequence[Message]) -> None:
+        """Append messages, each to the partition of its key, as fast as a producer can."""
+        async with AIOKafkaProducer(
+            **self.login("admin"), acks="all", enable_idempotence=True, max_batch_size=_BATCH_BYTES
+        ) as producer:
+            for partition, own in enumerate(by_partition(messages)):
+                batch = producer.create_batch()
+                for key, value, headers in own:
+                    if batch.append(key=key, value=value, headers=headers, timestamp=None) is None:
+                        await producer.send_batch(batch, topic, partition=partition)
+                        batch = producer.create_batch()
+                        batch.append(key=key, value=value, headers=headers, timestamp=None)
+                await (await producer.send_batch(batch, topic, partition=partition))
+
+
+def by_partition(messages: Sequence[Message]) -> list[list[Message]]:
+    """Return the messages of each partition, as the default partitioner spreads their keys."""
+    spread: list[list[Message]] = [[] for _ in range(PARTITIONS)]
+    for message in messages:
+        spread[(murmur2(message[0]) & 0x7FFFFFFF) % PARTITIONS].append(message)
+    return spread
+
+
+async def drained(done: Callable[[], Awaitable[int]], total: int) -> Drain:
+    """Watch a count of finished events until it reaches `total`.
+
+    Raises:
+        TimeoutError: it did not in five minutes.
+    """
+    gc.collect()
+    first: tuple[float, int] | None = None
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            count, now = await done(), time.perf_counter()
+            if count >= total:
+                break
+            if first is None and count > 0:
+                first = now, count
+            await asyncio.sleep(_TICK_SECONDS)
+    assert first is not None, "too few events to measure"
+    return Drain(count - first[1], now - first[0])
+
+
+def offsets_since(
+    conn: "Connection", table: str, topic: str, start: Mapping[TopicPartition, int]
+) -> Callable[[], Awaitable[int]]:
+    """Return a function that counts what an offsets table has passed since `start`."""
+
+    async def passed() -> int:
+        at: int = await conn.fetchval(
+            f"SELECT coalesce(sum(next_offset), 0)::bigint FROM {table} WHERE topic = $1",  # noqa: S608 - one of two names
+            topic,
+        )
+        return at - sum(start.values())
+
+    return passed
