@@ -1,11 +1,13 @@
 """What benchmarks run in: a real stack, a service's database, topics to fill, clocks to read."""
 
 import asyncio
-import gc
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,8 @@ from aiokafka.partitioner import murmur2
 
 from devstack.stack import Stack
 from oncomentor_contracts.envelope import Header
-from servicekit import kafka, migrate, serving
-from servicekit.service import Service
+from servicekit import kafka, migrate
 from servicekit.settings import Settings
-from servicekit.subscription import Subscription
 
 if TYPE_CHECKING:
     from servicekit.tx import Connection
@@ -52,6 +52,7 @@ class Surroundings:
         """Nothing is connected or migrated yet."""
         self.stack = stack
         self._migrated: set[str] = set()
+        self._migrations = Path(tempfile.mkdtemp(prefix="om-bench-"))
 
     def settings(self, name: str) -> Settings:
         """Return the settings of a real service."""
@@ -72,36 +73,40 @@ class Surroundings:
         """Return a superuser's connection."""
         return await asyncpg.connect(self.stack.superuser_dsn(database))
 
-    async def service(
-        self, name: str, tables: str, subscriptions: Sequence[Subscription], **parts: Any
-    ) -> Service:
-        """Return a service of this name on its own database, migrated with these tables besides."""
-        folder = Path(tempfile.gettempdir()) / "om-bench-migrations"
-        folder.mkdir(exist_ok=True)
-        (folder / "0001_bench.sql").write_text(tables)
+    async def migrate(self, name: str, tables: str) -> None:
+        """Give a service's own database the kernel's tables and these besides, once."""
+        if name in self._migrated:
+            return
+        (self._migrations / "0001_bench.sql").write_text(tables)
         settings = self.settings(name)
-        if name not in self._migrated:
-            assert settings.database_owner_user and settings.database_owner_password_file  # noqa: PT018 - one condition
-            owner = await asyncpg.connect(
-                settings.dsn(settings.database_owner_user, settings.database_owner_password_file)
-            )
-            await migrate.apply(owner, migrate.read(folder))
-            await owner.close()
-            self._migrated.add(name)
-        return Service(
-            name=name, settings=settings, subscriptions=subscriptions, migrations=folder, **parts
+        assert settings.database_owner_user is not None
+        assert settings.database_owner_password_file is not None
+        owner = await asyncpg.connect(
+            settings.dsn(settings.database_owner_user, settings.database_owner_password_file)
         )
+        await migrate.apply(owner, migrate.read(self._migrations))
+        await owner.close()
+        self._migrated.add(name)
 
     @asynccontextmanager
-    async def serving(self, service: Service) -> AsyncIterator[None]:
-        """Run a service in this process, as its own process would."""
-        stop = asyncio.Event()
-        task = asyncio.create_task(serving.run(service, stop))
+    async def process(self, script: Path, name: str, *arguments: str) -> AsyncIterator[None]:
+        """Run a script of this folder in a process of its own, with a service's settings.
+
+        Raises:
+            RuntimeError: it ended by itself.
+        """
+        environment = os.environ | self.stack.service_environment(name)
+        running = await asyncio.create_subprocess_exec(
+            sys.executable, str(script), *arguments, env=environment, stdout=subprocess.DEVNULL
+        )
         try:
             yield
+            if running.returncode is not None:
+                raise RuntimeError(f"{script.name} {' '.join(arguments)} ended by itself")
         finally:
-            stop.set()
-            await asyncio.wait_for(task, 30)
+            with suppress(ProcessLookupError):
+                running.terminate()
+            await running.wait()
 
     async def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Return where each partition of a topic ends."""
@@ -139,7 +144,6 @@ async def drained(done: Callable[[], Awaitable[int]], total: int) -> Drain:
     Raises:
         TimeoutError: it did not in five minutes.
     """
-    gc.collect()
     first: tuple[float, int] | None = None
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while True:
@@ -154,15 +158,15 @@ async def drained(done: Callable[[], Awaitable[int]], total: int) -> Drain:
 
 
 def offsets_since(
-    conn: "Connection", table: str, topic: str, start: Mapping[TopicPartition, int]
+    conn: "Connection", table: str, topic: str, before: int
 ) -> Callable[[], Awaitable[int]]:
-    """Return a function that counts what an offsets table has passed since `start`."""
+    """Return a function that counts what an offsets table has passed beyond a sum of offsets."""
 
     async def passed() -> int:
         at: int = await conn.fetchval(
             f"SELECT coalesce(sum(next_offset), 0)::bigint FROM {table} WHERE topic = $1",  # noqa: S608 - one of two names
             topic,
         )
-        return at - sum(start.values())
+        return at - before
 
     return passed

@@ -5,7 +5,7 @@ Source: CloudEvents 1.0.2, Kafka Protocol Binding 1.0.2 (binary content mode), J
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -25,7 +25,7 @@ _USUAL: Final = {
     "ce_time": r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)",
     "ce_sequence": "([1-9][0-9]{0,17})",
 } | {
-    f"ce_{name}": rf"([^\n\0]{{1,{_MAX_TEXT}}})"
+    f"ce_{name}": f"(.{{1,{_MAX_TEXT}}})"
     for name in ("type", "subject", "dataschema", "traceparent", "correlationid", "causationid")
 }
 """How our own writers spell each header's value."""
@@ -119,38 +119,35 @@ def from_headers(headers: Iterable[Header]) -> Envelope:
 def _spelt_as_usual(headers: tuple[Header, ...]) -> Envelope | None:
     try:
         names, values = zip(*headers, strict=True)
-        pattern, at = _layout(names)
-        found = pattern.fullmatch(b"\n".join(values).decode("ascii"))
-        if found is None:
+        text = b"\n".join(values).decode("ascii")
+        match, groups = _layout(names)
+        found = match(text)
+        if found is None or "\0" in text:
             return None
-        texts: tuple[Any, ...] = (*found.groups(), None)
-        sequence = texts[at[5]]
-        return Envelope(
-            UUID(texts[at[0]]),
-            *(texts[at[1]], texts[at[2]], texts[at[3]]),
-            datetime.fromisoformat(texts[at[4]]),
-            int(sequence) if sequence else None,
-            *(texts[at[6]], texts[at[7]], texts[at[8]], texts[at[9]]),
-        )
+        event_id, source, kind, subject, time, sequence, *others = found.group(*groups)
+        at = datetime.fromisoformat(time)
+        number = int(sequence) if sequence else None
+        return Envelope(UUID(event_id), source, kind, subject, at, number, *others)
     except (TypeError, ValueError):  # a null value, not ASCII, no such day
         return None
 
 
 @lru_cache(maxsize=64)
-def _layout(names: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[int, ...]]:
-    """Return what the joined values of headers with these names match when spelt as usual.
+def _layout(
+    names: tuple[str, ...],
+) -> tuple[Callable[[str], re.Match[str] | None], tuple[int, ...]]:
+    """Return what matches the joined values of headers with these names when spelt as usual.
 
-    With it, where each field of the envelope stands among the groups: behind the last one where
-    the headers leave it out.
+    With it, which group holds each field of the envelope; the last group never holds anything.
     """
     fields = [name.removeprefix("ce_") for name in names]
     usual = set(names) <= _USUAL.keys() and len(set(names)) == len(names)
     if not usual or not set(_REQUIRED) <= set(fields):
-        return re.compile("(?!)"), ()
-    captured = [field for field in fields if field in Envelope._fields]
-    absent = len(captured)
-    at = (captured.index(f) if f in captured else absent for f in Envelope._fields)
-    return re.compile("\n".join(_USUAL[name] for name in names)), tuple(at)
+        return re.compile("(?!)").fullmatch, ()
+    captured = ["", *(field for field in fields if field in Envelope._fields)]
+    groups = (captured.index(f) if f in captured else len(captured) for f in Envelope._fields)
+    pattern = "\n".join(_USUAL[name] for name in names) + "(?:(?!)())?"
+    return re.compile(pattern).fullmatch, tuple(groups)
 
 
 def _spelt_otherwise(headers: tuple[Header, ...]) -> Envelope:

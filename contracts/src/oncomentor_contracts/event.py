@@ -103,7 +103,7 @@ class Event(Body):
         if data is None:
             event = cls.model_validate_strings({cls.SUBJECT: envelope.subject})
         else:
-            event = cls.model_validate_json(data)
+            event = cls.__pydantic_validator__.validate_json(data)
         if event.subject != envelope.subject:
             raise ValueError(f"subject must equal {cls.SUBJECT}")
 

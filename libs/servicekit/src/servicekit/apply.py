@@ -13,7 +13,7 @@ from servicekit.backlog import Judged
 from servicekit.errors import TransientError, UnprocessableError
 from servicekit.log import logger
 from servicekit.novelty import Known, NotPlainError
-from servicekit.outbox import Cause, Said
+from servicekit.outbox import NO_CAUSE, Cause, Said
 from servicekit.quarantine import Parked
 from servicekit.subscription import Bulk, Refusal, Subscription
 from servicekit.tx import TRANSIENT_DRIVER_ERRORS, Tx
@@ -174,15 +174,23 @@ async def _run(tx: Tx, subscription: Subscription, events: Sequence[Event]) -> l
         if isinstance(handler, Bulk):
             while stop < len(events) and type(events[stop]) is type(events[start]):
                 stop += 1
-            run = events[start:stop]
-            causes = {event.subject: Cause.of(event.envelope) for event in run}
-            tx.cause = Cause()
-            answers = await handler.handle(run, tx)
-            said += [(answer, causes.get(answer.subject, Cause())) for answer in answers]
+            said += await _say_in_bulk(tx, events[start:stop], handler)
         else:
             said += await _say(tx, events[start], handler)
         start = stop
     return said
+
+
+async def _say_in_bulk(tx: Tx, events: Sequence[Event], handler: Bulk) -> list[Said]:
+    """Call a bulk handler; what it says of a subject follows from the subject's last event."""
+    tx.cause = NO_CAUSE
+    answers = await handler.handle(events, tx)
+    if not answers:
+        return []
+    envelopes = {event.envelope.subject: event.envelope for event in events}
+    found = (envelopes.get(answer.subject) for answer in answers)
+    causes = (Cause.of(envelope) if envelope else NO_CAUSE for envelope in found)
+    return list(zip(answers, causes, strict=True))
 
 
 async def _say(

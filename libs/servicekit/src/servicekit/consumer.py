@@ -17,7 +17,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from oncomentor_contracts.topics import Topic
 from servicekit import backoff, failpoint
-from servicekit.backlog import MAX_SLICE, Held
+from servicekit.backlog import Held
 from servicekit.errors import TransientError
 from servicekit.kafka import topic_ids
 from servicekit.lane import Lane
@@ -29,7 +29,7 @@ from servicekit.subscription import Subscription
 from servicekit.tx import Database
 from servicekit.verdict import Record
 
-_CHUNK = 200  # records judged at a time, some 5 ms of work
+_CHUNK = 400  # records fetched and judged at a time, while they are warm: some 10 ms of work
 _COMMIT_EVERY_SECONDS = 1.0
 _COMMIT_SECONDS = 5.0
 _STOP_SECONDS = 3.0  # for the slices at hand; longer ones are rolled back and read again
@@ -77,7 +77,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             pattern=_pattern(templates[0]) if templates else None,
             group_id=self.group,
             batch=True,
-            max_records=4 * MAX_SLICE,
+            max_records=_CHUNK,
             batch_timeout_ms=10,
             fetch_max_wait_ms=100,
             auto_offset_reset="earliest",
