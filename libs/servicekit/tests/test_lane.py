@@ -19,7 +19,7 @@ from servicekit.backlog import (
     slice_size,
 )
 from servicekit.ingress import HttpRecord
-from servicekit.lane import Lane
+from servicekit.lane import Lane, Shared
 from servicekit.position import Partition
 from servicekit.subscription import Subscription
 from servicekit.tx import Database
@@ -35,7 +35,8 @@ class Fetched:
     def __init__(self) -> None:
         self.paused: set[TopicPartition] = set()
         self.sought: list[int] = []
-        self.end = 100
+        self.start, self.end = 0, 100
+        self.topic_id = "id"
 
     def pause(self, tp: TopicPartition) -> None:
         self.paused.add(tp)
@@ -50,7 +51,10 @@ class Fetched:
         return {TopicPartition("t", 0)}
 
     async def beginning_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(tps, 0)
+        return dict.fromkeys(tps, self.start)
+
+    async def identify(self, _: str) -> str:
+        return self.topic_id
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(tps, self.end)
@@ -70,10 +74,8 @@ async def make_lane(database: Database, fetched: Fetched) -> AsyncIterator[MakeL
             Lane(
                 where=Partition("g", "t", 0, "id"),
                 subscription=Subscription(topic, {}),
-                database=database,
                 consumer=fetched,
-                held=Held(),
-                progressed=lambda: None,
+                shared=Shared(database, lambda: None, fetched.identify),
             )
         )
         return made[-1]
@@ -179,6 +181,78 @@ async def test_a_hole_is_believed_when_it_is_there_twice_and_not_across_a_failed
 
     assert fetched.sought == [0, 0, 0, 0]  # at the start, twice for the hole, for the rewind
     await until(lambda: lane.next_offset == 6)
+
+
+async def test_a_hole_in_a_running_stream_is_believed_at_once(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+
+    assert lane.offer([a_record(0), a_record(7)])
+    assert lane.offer([a_record(20)])
+
+    await until(lambda: lane.next_offset == 21)
+    assert fetched.sought == [0]
+
+
+async def test_records_on_their_way_when_it_sought_are_not_taken_for_a_hole(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+    assert lane.offer([a_record(0)])
+    await until(lambda: lane.next_offset == 1)
+
+    lane.rewind()
+    assert not lane.offer([a_record(5), a_record(6)])
+    assert lane.offer([a_record(1), a_record(2)])
+
+    await until(lambda: lane.next_offset == 3)
+
+
+async def test_a_topic_made_again_under_a_running_lane_stops_it(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+    assert lane.offer([a_record(0)])
+    await until(lambda: lane.next_offset == 1)
+
+    fetched.topic_id = "another"
+    lane.doubt()
+
+    await until(lambda: lane.state == "stopped")
+    assert "was deleted and made again" in lane.reason
+    assert not lane.offer([a_record(1)])
+
+
+async def test_records_that_expired_under_a_running_lane_stop_it_and_are_not_skipped(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+
+    fetched.start = 50
+    lane.doubt()
+
+    await until(lambda: lane.state == "stopped")
+    assert "records 0 to 49 expired unread" in lane.reason
+
+
+async def test_a_doubt_that_turns_out_unfounded_costs_a_look(
+    make_lane: MakeLane, fetched: Fetched
+) -> None:
+    lane = make_lane()
+    await until(lambda: lane.state == "running")
+    assert lane.offer([a_record(0), a_record(1)])
+
+    lane.doubt()
+
+    await until(lambda: not fetched.paused)
+    assert lane.state == "running"
+    assert lane.offer([a_record(offset) for offset in range(lane.next_offset or 0, 3)])
+    await until(lambda: lane.next_offset == 3)
 
 
 async def test_what_was_fetched_before_an_unreadable_record_is_applied(

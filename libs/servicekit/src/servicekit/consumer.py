@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
@@ -17,21 +18,20 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from oncomentor_contracts.topics import Topic
 from servicekit import backoff, failpoint
-from servicekit.backlog import Held
 from servicekit.errors import TransientError
 from servicekit.kafka import topic_ids
-from servicekit.lane import Lane
+from servicekit.lane import Lane, Shared
 from servicekit.log import logger
 from servicekit.polling import Polling
 from servicekit.position import Partition
 from servicekit.settings import Settings
 from servicekit.subscription import Subscription
-from servicekit.tx import Database
 from servicekit.verdict import Record
 
 _CHUNK = 400  # records fetched and judged at a time, while they are warm: some 10 ms of work
 _COMMIT_EVERY_SECONDS = 1.0
 _COMMIT_SECONDS = 5.0
+_IDENTITY_SECONDS = 15.0  # between looks whether the topics are still the same
 _STOP_SECONDS = 3.0  # for the slices at hand; longer ones are rolled back and read again
 _LAST_COMMIT_SECONDS = 1.0
 _log = logger(__name__)
@@ -49,9 +49,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         group: str,
         subscriptions: Sequence[Subscription],
         settings: Settings,
-        database: Database,
-        held: Held,
-        progressed: Callable[[], None],
+        shared: Shared,
     ) -> None:
         """Take the subscriptions of fixed topics, or exactly one of a template."""
         self.group = group
@@ -60,13 +58,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self.assigned = asyncio.Event()
         self._subscriptions = subscriptions
         self._settings = settings
-        self._database = database
-        self._held = held
-        self._progressed = progressed
+        self._shared = shared
         self._subscriber: BatchSubscriber | None = None
         self._committed: dict[TopicPartition, int] = {}
         self._assigning: asyncio.Task[None] | None = None
         self._committer: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     def register(self, broker: KafkaBroker) -> None:
         """Subscribe through FastStream, raw and unacknowledged: commits are ours to make."""
@@ -80,7 +77,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             max_records=_CHUNK,
             batch_timeout_ms=10,
             fetch_max_wait_ms=100,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # where to begin is the offset row's to say, always
             ack_policy=AckPolicy.MANUAL,
             partition_assignment_strategy=(StickyPartitionAssignor,),
             listener=self,
@@ -94,10 +91,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Begin to poll with care and to tell Kafka where we are; the broker has been started."""
         self.polling.attach(self._kafka)
         self._committer = asyncio.create_task(self._keep_committing())
+        self._watch = asyncio.create_task(self._keep_watch())
 
     async def stop(self) -> None:
         """Let every lane finish its slice, then tell Kafka where we are; takes 5 seconds at most."""
-        for task in (self._assigning, self._committer):
+        for task in (self._assigning, self._committer, self._watch):
             if task is not None:
                 task.cancel()
         await asyncio.gather(*(lane.close(_STOP_SECONDS) for lane in self.lanes.values()))
@@ -141,6 +139,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self.polling.attach(self._kafka)
         if assigned:
             self._kafka.pause(*assigned)
+        for tp in assigned:
+            self._kafka.seek(tp, 0)  # or aiokafka looks for a committed offset, and misses it
         if self._assigning is not None:
             self._assigning.cancel()
         self._assigning = asyncio.create_task(self._open_lanes(set(assigned)))
@@ -164,7 +164,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 await asyncio.sleep(backoff.delay(attempt))
         self.assigned.set()
         _log.info("partitions_assigned", group=self.group, partitions=len(assigned))
-        self._progressed()
+        self._shared.progressed()
 
     async def _open_known(self, waiting: set[TopicPartition]) -> None:
         topics = {tp.topic for tp in waiting}
@@ -175,10 +175,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 self.lanes[tp] = Lane(
                     where=Partition(self.group, tp.topic, tp.partition, ids[tp.topic]),
                     subscription=subscription,
-                    database=self._database,
                     consumer=self._kafka,
-                    held=self._held,
-                    progressed=self._progressed,
+                    shared=self._shared,
                 )
         if absent := topics - set(ids):
             raise TransientError(f"not there or not ours to read: {', '.join(sorted(absent))}")
@@ -198,6 +196,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         while True:
             await asyncio.sleep(_COMMIT_EVERY_SECONDS)
             await self._commit_offsets(within=_COMMIT_SECONDS)
+
+    async def _keep_watch(self) -> None:
+        """Notice a topic that was deleted and made again though its offsets still fit."""
+        while True:
+            await asyncio.sleep(_IDENTITY_SECONDS)
+            with suppress(TransientError):
+                ids = await topic_ids(self._settings, {tp.topic for tp in self.lanes})
+                for tp, lane in self.lanes.items():
+                    if lane.where.topic_id != ids.get(tp.topic, lane.where.topic_id):
+                        lane.doubt()
 
     async def _commit_offsets(self, *, within: float) -> None:
         offsets = {

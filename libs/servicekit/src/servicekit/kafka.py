@@ -44,6 +44,18 @@ async def topic_ids(settings: Settings, topics: Collection[str]) -> dict[str, st
     return await asyncio.to_thread(_topic_ids, settings, list(topics))
 
 
+async def topic_id(settings: Settings, topic: str) -> str:
+    """Return the broker's id of one topic.
+
+    Raises:
+        TransientError: the broker did not answer, or there is no such topic for us.
+    """
+    found = (await topic_ids(settings, {topic})).get(topic)
+    if found is None:
+        raise TransientError(f"{topic} is not there or not ours to read")
+    return found
+
+
 def _topic_ids(settings: Settings, topics: list[str]) -> dict[str, str]:
     arguments = client_arguments(settings)
     admin = AdminClient(

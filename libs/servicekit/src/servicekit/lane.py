@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from servicekit import backoff, failpoint
 from servicekit.apply import Outcome, apply_plainly, apply_records
 from servicekit.backlog import Backlog, Held, Judged
 from servicekit.errors import TransientError
+from servicekit.intake import Intake
 from servicekit.log import logger
 from servicekit.novelty import ForkError
 from servicekit.position import (
@@ -31,8 +33,21 @@ from servicekit.verdict import Judge, Record
 
 _PATIENCE_SECONDS = 30.0  # retries shorter than this are nobody's business
 _CLOSE_SECONDS = 30.0
+Identify = Callable[[str], Awaitable[str]]
 Apply = Callable[[Tx, Subscription, str, Sequence[Judged]], Awaitable[Outcome]]
 _log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all lanes of a process have in common."""
+
+    database: Database
+    progressed: Callable[[], None]
+    """Called when a lane has moved, stopped or found its place."""
+    identify: Identify
+    """Asks the broker for a topic's id of now."""
+    held: Held = field(default_factory=Held)
 
 
 class Lane:
@@ -46,10 +61,8 @@ class Lane:
         *,
         where: Partition,
         subscription: Subscription,
-        database: Database,
         consumer: AIOKafkaConsumer,
-        held: Held,
-        progressed: Callable[[], None],
+        shared: Shared,
     ) -> None:
         """Begin at once in a task of its own; the partition is paused until its position is known."""
         self.where = where
@@ -59,19 +72,18 @@ class Lane:
         self.next_offset: int | None = None
         self.end_at_start: int | None = None
         self._subscription = subscription
-        self._database = database
         self._consumer = consumer
-        self._progressed = progressed
-        self._judge = Judge(subscription.topic, where.topic)
-        self._queue = Backlog(held, foreign=subscription.topic.kind is Kind.INGRESS)
-        self._filled = asyncio.Event()
+        self._shared = shared
+        self._intake = Intake(
+            self.tp,
+            consumer,
+            Judge(subscription.topic, where.topic),
+            Backlog(shared.held, foreign=subscription.topic.kind is Kind.INGRESS),
+        )
         self._closing = asyncio.Event()
-        self._paused = True
-        self._sought = True  # since then nothing has come: what does may have been on its way
-        self._jump: int | None = None
         self._unreadable = ""
+        self._doubtful = False
         self._retrying_since: float | None = None
-        consumer.pause(self.tp)
         self._task = asyncio.create_task(self._run(), name=f"lane {where.topic}[{where.partition}]")
 
     @property
@@ -105,53 +117,41 @@ class Lane:
     @property
     def backlog(self) -> int:
         """Records fetched and not yet applied."""
-        return len(self._queue)
+        return len(self._intake)
 
     @property
     def expected(self) -> int | None:
         """The offset to be fetched next; None while the position is not known."""
-        return self.next_offset if self._queue.after is None else self._queue.after
+        return self._intake.expected
 
     def offer(self, records: Sequence[Record]) -> bool:
-        """Take fetched records in offset order; False where they are to be fetched again.
-
-        Those from before a seek are dropped.
-        """
-        expected = self.expected
-        if expected is None or self.state == "stopped" or self._unreadable:
+        """Take fetched records in offset order; False where they are to be fetched again."""
+        if self.state == "stopped" or self._unreadable or self._doubtful:
             return False
-        wanted = [record for record in records if record.offset >= expected]
-        if wanted and self._sought and expected < wanted[0].offset != self._jump:
-            # Compaction leaves holes. So would records that were on their way here when we sought:
-            # ask again, and believe the hole when it is there the second time.
-            self._jump = wanted[0].offset
-            self._consumer.seek(self.tp, expected)
-            return False
-        if wanted:
-            self._sought, self._jump = False, None
-        self._queue.add([(record, self._judge(record)) for record in wanted])
-        if self._queue.is_full and not self._paused:
-            self._paused = True
-            self._consumer.pause(self.tp)
-        self._filled.set()
-        return True
+        return self._intake.offer(records)
 
     def rewind(self) -> None:
         """Fetch again what follows the last record we hold: a poll failed and may have lost some."""
-        if self.expected is None or self.state == "stopped":
-            return
-        self._sought, self._jump = True, None
-        if self.tp in self._consumer.assignment():
-            self._consumer.seek(self.tp, self.expected)
+        if self.state != "stopped":
+            self._intake.rewind()
+
+    def doubt(self) -> None:
+        """Find the position anew after the slice at hand: the log may not be the one we read.
+
+        A topic that was made again, and records that expired unread, stop the partition then.
+        """
+        if self.state != "stopped" and not self._doubtful:
+            self._doubtful = True
+            self._intake.hold()
+            self._intake.filled.set()
 
     def end_with(self, reason: str) -> None:
         """Apply what is queued, then stop: what follows can't be read."""
         if self.next_offset is None or self.state == "stopped":
             return
         self._unreadable = reason
-        self._paused = True
-        self._consumer.pause(self.tp)
-        self._filled.set()
+        self._intake.hold()
+        self._intake.filled.set()
 
     async def close(self, within: float = _CLOSE_SECONDS) -> None:
         """Finish the slice at hand and end; what is only queued will be read again by the next owner.
@@ -159,24 +159,27 @@ class Lane:
         A slice that takes longer is rolled back.
         """
         self._closing.set()
-        self._filled.set()
+        self._intake.filled.set()
         await asyncio.wait({self._task}, timeout=within)
         self._task.cancel()
         await asyncio.wait({self._task}, timeout=1)
 
     async def _run(self) -> None:
         while not self._closing.is_set() and self.state != "stopped":
+            if self._doubtful:
+                self._forget()
             if self.next_offset is None:
                 await self._until_done(self._open)
                 continue
-            await self._filled.wait()
-            if not self._queue:
-                self._filled.clear()
+            await self._intake.filled.wait()
+            if not self._intake:
+                self._intake.filled.clear()
                 if self._unreadable:
                     self._stop(self._unreadable)
                 continue
-            await self._until_done(partial(self._apply, self._queue.next_slice()))
-            self._resume_when_drained()
+            await self._until_done(partial(self._apply, self._intake.next_slice()))
+            if self.state == "running" and not self._unreadable and not self._doubtful:
+                self._intake.resume_when_low()
 
     async def _until_done(self, step: Callable[[], Any]) -> None:
         attempt = 0
@@ -193,7 +196,7 @@ class Lane:
                 continue
             except FellBackError as error:
                 _log.warning("position_fell_back", **self._fields(), reason=str(error))
-                self._forget()
+                self.doubt()
             except (PartitionStoppedError, ForkError) as error:
                 self._stop(str(error))
             except Exception as error:  # noqa: BLE001 - the kernel's own bug: stop this partition, loudly, and keep the others
@@ -204,17 +207,18 @@ class Lane:
             return
 
     async def _open(self) -> None:
+        if self._doubtful:
+            topic_id = await self._shared.identify(self.where.topic)
+            self.where = replace(self.where, topic_id=topic_id)
         start = (await self._consumer.beginning_offsets([self.tp]))[self.tp]
         end = (await self._consumer.end_offsets([self.tp]))[self.tp]
-        async with self._database.transaction() as tx:
+        async with self._shared.database.transaction() as tx:
             position = await open_position(tx, self.where, start, end)
-        self._sought, self._jump = True, None
-        self._consumer.seek(self.tp, position)
-        self.end_at_start = end
+        self.end_at_start = self.end_at_start or end
         self.next_offset = position
-        self._paused = False
-        self._consumer.resume(self.tp)
-        self._progressed()
+        self._doubtful = False
+        self._intake.begin(position)
+        self._shared.progressed()
 
     async def _apply(self, judged: Sequence[Judged]) -> None:
         try:
@@ -231,7 +235,7 @@ class Lane:
         """
         began = time.monotonic()
         await failpoint.reach("slice.begin")
-        async with self._database.transaction() as tx:
+        async with self._shared.database.transaction() as tx:
             fence = await lock_position(tx, self.where, not_before=self.next_offset)
             await failpoint.reach("slice.locked")
             todo = judged
@@ -244,8 +248,8 @@ class Lane:
             await failpoint.reach("slice.moved")
         await failpoint.reach("slice.committed")
         self.next_offset = after
-        self._queue.drop(len(judged))
-        self._progressed()
+        self._intake.applied(len(judged))
+        self._shared.progressed()
         self._report(len(judged), len(judged) - len(todo), outcome, time.monotonic() - began)
 
     def _report(self, size: int, fenced: int, outcome: Outcome, seconds: float) -> None:
@@ -262,26 +266,17 @@ class Lane:
             duration_ms=round(seconds * 1000, 1),
         )
 
-    def _resume_when_drained(self) -> None:
-        may_fetch = self.state == "running" and not self._unreadable
-        if self._paused and may_fetch and self._queue.is_low:
-            self._paused = False
-            if self.tp in self._consumer.assignment():
-                self._consumer.resume(self.tp)
-
     def _forget(self) -> None:
-        """Drop what is queued and find the position anew."""
-        self._queue.clear()
+        """Drop what is queued: the position is to be found anew."""
+        self._intake.end()
         self.next_offset = None
         self._unreadable = ""
 
     def _stop(self, reason: str) -> None:
         self.state, self.reason = "stopped", reason
-        self._queue.clear()
+        self._intake.end()
         _log.error("partition_stopped", **self._fields(), reason=reason)
-        if self.tp in self._consumer.assignment():
-            self._consumer.pause(self.tp)
-        self._progressed()
+        self._shared.progressed()
 
     async def _pause_for(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -15,6 +15,8 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     CorruptRecordException,
     KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
     RecordTooLargeError,
     UnsupportedCodecError,
 )
@@ -28,6 +30,7 @@ _POLL_SECONDS = 5.0  # a rebalance that waits for a broker would hold a poll for
 _CAREFUL_SECONDS = 60.0
 _FAULT_SECONDS = 15.0  # how long a failure is told; the next one renews it
 _IDLE_SECONDS = 0.05
+_NO_POSITION = (NoOffsetForPartitionError, OffsetOutOfRangeError)
 _UNDECODABLE = (UnsupportedCodecError, CorruptRecordException, RecordTooLargeError)
 _log = logger(__name__)
 
@@ -81,6 +84,9 @@ class Polling:
             return {}  # it waited for an assignment, so nothing was drained
         except ConsumerStoppedError:
             raise
+        except _NO_POSITION as error:
+            self._doubt(error)
+            return {}
         except Exception as error:  # noqa: BLE001 - whatever decoding raises: the next polls find where
             _log.warning("poll_failed", group=self._group, error=type(error).__name__)
             self._careful_until = time.monotonic() + _CAREFUL_SECONDS
@@ -101,6 +107,8 @@ class Polling:
                 break
             except ConsumerStoppedError:
                 raise
+            except _NO_POSITION as error:
+                self._doubt(error)
             except Exception as error:  # noqa: BLE001 - whatever decoding raises
                 self._blame(tp, records, error)
             else:
@@ -110,6 +118,13 @@ class Polling:
         if not found:
             await asyncio.sleep(_IDLE_SECONDS)
         return found
+
+    def _doubt(self, error: KafkaError) -> None:
+        """Have the lane find its position: the log does not reach there, or it never had one."""
+        (where,) = error.args  # a partition, or a dict of partitions
+        for tp in [where] if isinstance(where, TopicPartition) else where:
+            if lane := self._lanes.get(tp):
+                lane.doubt()
 
     async def _drain(self, tp: TopicPartition, records: list[Record]) -> None:
         """Take one record at a time, so that those before an unreadable one are not lost."""

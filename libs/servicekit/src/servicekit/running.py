@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from faststream.kafka import KafkaBroker
 
 from servicekit import kafka, log
-from servicekit.backlog import Held
 from servicekit.consumer import Consumer
 from servicekit.errors import TransientError
+from servicekit.lane import Shared
 from servicekit.relay import Relay
 from servicekit.subscription import Subscription
 from servicekit.timers import Timers
@@ -45,15 +46,17 @@ class Running:
             ),  # "faststream" has a handler of its own
             apply_types=False,
         )
-        held = Held()
+        shared = Shared(
+            database=database,
+            progressed=self._open_when_caught_up,
+            identify=partial(kafka.topic_id, service.settings),
+        )
         self.consumers = [
             Consumer(
                 group=group,
                 subscriptions=subscriptions,
                 settings=service.settings,
-                database=database,
-                held=held,
-                progressed=self._open_when_caught_up,
+                shared=shared,
             )
             for group, subscriptions in _groups(service)
         ]
