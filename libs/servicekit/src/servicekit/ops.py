@@ -3,17 +3,18 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from servicekit import quarantine
-from servicekit.http import Operator, Worker
+from servicekit import quarantine_api
+from servicekit.http import Operator
 
 if TYPE_CHECKING:
     from servicekit.running import Running
 
 _FROZEN_SECONDS = 30.0  # a poll loop that has not come round for this long will not by itself
 router = APIRouter()
+router.include_router(quarantine_api.router)
 
 
 @router.get("/health/live")
@@ -40,12 +41,3 @@ async def status(request: Request, _: Operator) -> dict[str, Any]:
     """Return every partition, the relay, and what waits, for an operator."""
     running: Running = request.app.state.running
     return await running.status()
-
-
-@router.get("/ops/quarantine")
-async def list_quarantine(
-    _: Operator, worker: Worker, limit: int = Query(default=100, ge=1, le=1000)
-) -> dict[str, Any]:
-    """Return the newest records that wait in quarantine, without their bytes."""
-    async with worker.transaction() as tx:
-        return {"records": await quarantine.list_open(tx, limit)}
