@@ -1,14 +1,23 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
 
 from oncomentor_contracts.event import Event
+from servicekit import failpoint
 from servicekit.errors import TransientError
+from servicekit.failpoint import FailPoint
 from servicekit.subscription import Effect, Job, Timer
-from servicekit.timers import Timers
+from servicekit.timers import CLAIM, UPCOMING, Timers
 from servicekit.tx import Database, Tx
 from testkit.eventually import eventually
+from testkit.postgres import Templates
 
 Perform = Callable[[Timer], Awaitable[object]]
 
@@ -247,3 +256,162 @@ async def test_a_timer_cancelled_and_set_anew_is_not_taken_for_the_old_one(
         await eventually(lambda: gone(database))
 
     assert await words(database) == ["2"]
+
+
+async def schedule_many(database: Database, kind: str, number: int) -> None:
+    """Set timers that were all due in the last hour; their keys tell their order."""
+    async with database.transaction() as tx:
+        await tx.conn.execute(
+            """
+            INSERT INTO kit.timers (kind, key, due_at, payload)
+            SELECT $1, to_char(n, 'FM00000'), now() - interval '1 hour' + n * interval '1 ms', '{}'
+              FROM generate_series(1, $2::int) AS n
+             ORDER BY md5(n::text)
+            """,
+            kind,
+            number,
+        )
+
+
+async def test_a_row_that_another_process_is_claiming_is_passed_over_not_waited_for(
+    database: Database,
+) -> None:
+    await schedule_many(database, "ring", 10)
+
+    async with database.transaction() as other:
+        await other.conn.execute(
+            "SELECT 1 FROM kit.timers WHERE key IN ('00001', '00002') FOR UPDATE"
+        )
+        async with running(database):
+
+            async def two_left() -> bool:
+                return await left(database) == 2
+
+            await eventually(two_left, within=5)
+
+    assert sorted(await words(database)) == [f"{n:05}" for n in range(3, 11)]
+
+
+async def test_what_is_due_longest_begins_first(database: Database) -> None:
+    begun: list[str] = []
+
+    async def send(timer: Timer) -> str:
+        begun.append(timer.key)
+        await asyncio.sleep(0)
+        return "sent"
+
+    await schedule_many(database, "send", 60)
+
+    async with running(database, effects={"send": an_effect(send, concurrency=4)}):
+        await eventually(lambda: gone(database))
+
+    assert begun == sorted(begun)
+
+
+@pytest.mark.parametrize("place", ["effect.performed", "effect.recorded"])
+async def test_an_effect_cut_off_before_its_record_is_performed_again_with_the_same_key(
+    database: Database, monkeypatch: pytest.MonkeyPatch, place: FailPoint
+) -> None:
+    performed: list[str] = []
+
+    async def send(timer: Timer) -> str:
+        performed.append(timer.key)
+        return f"nth {len(performed)}"
+
+    async def crash_once(reached: FailPoint) -> None:
+        if reached == place and len(performed) == 1:
+            raise asyncio.CancelledError  # nothing after it runs, as in a process that was killed
+
+    monkeypatch.setattr(failpoint, "hook", crash_once)
+    await schedule(database, "mail-1", kind="send")
+    effect = an_effect(send, concurrency=1, lease_seconds=1)
+
+    async with (
+        running(database, effects={"send": effect}),
+        running(database, effects={"send": effect}),
+    ):
+        await eventually(lambda: gone(database))
+
+    assert performed == ["mail-1", "mail-1"]
+    assert await words(database) == ["mail-1: nth 2"]
+
+
+async def test_ten_thousand_due_at_once_are_worked_off_a_few_at_a_time_beside_other_kinds(
+    database: Database,
+) -> None:
+    now: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    begun: list[str] = []
+
+    def begin(kind: str) -> None:
+        begun.append(kind)
+        now[kind] += 1
+        most[kind] = max(most[kind], now[kind])
+
+    async def ring_slowly(timer: Timer, tx: Tx) -> Sequence[Event]:
+        begin("ring")
+        await tx.conn.execute("SELECT 1")
+        now["ring"] -= 1
+        return []
+
+    async def send(timer: Timer) -> str:
+        begin(timer.kind)
+        await asyncio.sleep(0)
+        now[timer.kind] -= 1
+        return "sent"
+
+    await schedule_many(database, "ring", 10_000)
+    await schedule_many(database, "mail", 10_000)
+    await schedule(database, "alone", kind="hook")  # due last of all
+    effects = {"mail": an_effect(send, concurrency=5), "hook": an_effect(send, concurrency=2)}
+    async with running(database, job=ring_slowly, effects=effects) as timers:
+        working = 0
+
+        async def enough() -> bool:
+            nonlocal working
+            working = max(working, len(timers._working))
+            return min(Counter(begun)["ring"], Counter(begun)["mail"]) > 300
+
+        await eventually(enough, within=60, every=0.001)
+
+    assert most == {"ring": 3, "mail": 5, "hook": 1}
+    assert 0 < working <= 3 + 5 + 2
+    assert begun.index("hook") < 20
+    assert await left(database) > 10_000
+
+
+async def test_a_claim_reads_as_many_rows_as_it_takes_however_many_are_due(
+    database: Database, database_name: str, templates: Templates
+) -> None:
+    await schedule_many(database, "ring", 10_000)
+    await schedule_many(database, "mail", 10_000)
+    owner = await asyncpg.connect(templates.dsn(database_name, "test_owner"))
+    await owner.execute("ANALYZE kit.timers")  # what the planner knows once autovacuum came by
+    await owner.close()
+    kinds, leases = ["ring", "mail"], [timedelta(seconds=10)] * 2
+
+    async with database.transaction() as tx:
+        for sql, arguments in (
+            (CLAIM, (kinds, leases, [3, 4], tx.now)),
+            (UPCOMING, (kinds,)),
+        ):
+            for mode in ("force_custom_plan", "force_generic_plan"):
+                await tx.conn.execute(f"SET LOCAL plan_cache_mode = {mode}")
+                text = await tx.conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *arguments)
+                nodes = list(plan_nodes(json.loads(text)[0]["Plan"]))
+                read = [n for n in nodes if n.get("Relation Name") == "timers"]
+
+                assert any(node.get("Index Name") == "timers_due" for node in read)
+                assert all(rows_read(node) <= 30 for node in read)
+
+
+def plan_nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from plan_nodes(below)
+
+
+def rows_read(node: dict[str, Any]) -> float:
+    """All rows that a node of an executed plan looked at."""
+    each: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return each * float(node["Actual Loops"])

@@ -29,6 +29,33 @@ _LONGEST_SLEEP = 1.0  # seconds; timers that other processes set are seen this l
 _MOST_DELAY = 300.0  # seconds between tries of one timer
 _log = logger(__name__)
 
+# By ctid: a join of timers with timers makes the planner read all that are due. A row that was
+# changed in between has another ctid and is claimed the next time.
+CLAIM = """
+UPDATE kit.timers AS t SET claimed_until = clock_timestamp() + known.lease
+  FROM unnest($1::text[], $2::interval[]) AS known (kind, lease)
+ WHERE t.kind = known.kind
+   AND t.ctid = ANY (ARRAY(SELECT due.ctid
+                             FROM unnest($1::text[], $3::int[]) AS wanted (kind, free),
+                                  LATERAL (SELECT ctid FROM kit.timers
+                                            WHERE kind = wanted.kind AND due_at <= $4
+                                              AND (claimed_until IS NULL
+                                                   OR claimed_until <= clock_timestamp())
+                                            ORDER BY due_at
+                                            LIMIT wanted.free
+                                              FOR UPDATE SKIP LOCKED) AS due))
+RETURNING t.*
+"""
+UPCOMING = """
+SELECT min(next.due_at)
+  FROM unnest($1::text[]) AS known (kind),
+       LATERAL (SELECT due_at FROM kit.timers
+                 WHERE kind = known.kind
+                   AND (claimed_until IS NULL OR claimed_until <= clock_timestamp())
+                 ORDER BY due_at
+                 LIMIT 1) AS next
+"""
+
 
 class _TakenError(Exception):
     """Somebody else has this timer now; what we did for it is rolled back."""
@@ -95,48 +122,23 @@ class Timers:
             await asyncio.wait(self._working)
 
     async def _claim(self) -> tuple[list[_Claim], float]:
-        """Return timers claimed now, as many of each kind as can begin, and seconds until more.
+        """Return timers claimed now, the longest due first, and seconds until there may be more.
 
-        Leases are told by the database's clock, which all processes share; when a timer is due,
-        by the clock that also set it.
+        As many of each kind as can begin. Leases are told by the database's clock, which all
+        processes share; when a timer is due, by the clock that also set it.
         """
         kinds = [kind for kind, free in self._free.items() if free > 0]
         async with self._database.transaction() as tx:
             rows = await tx.conn.fetch(
-                """
-                UPDATE kit.timers AS t SET claimed_until = clock_timestamp() + due.lease
-                  FROM (SELECT known.kind, due.key, known.lease
-                          FROM unnest($1::text[], $2::interval[], $3::int[])
-                                 AS known (kind, lease, free),
-                               LATERAL (SELECT key FROM kit.timers
-                                         WHERE kind = known.kind AND due_at <= $4
-                                           AND (claimed_until IS NULL
-                                                OR claimed_until <= clock_timestamp())
-                                         ORDER BY due_at
-                                         LIMIT known.free
-                                           FOR UPDATE SKIP LOCKED) AS due) AS due
-                 WHERE t.kind = due.kind AND t.key = due.key
-                RETURNING t.*
-                """,
+                CLAIM,
                 kinds,
                 [self._leases[kind] for kind in kinds],
                 [self._free[kind] for kind in kinds],
                 tx.now,
             )
-            upcoming: datetime | None = await tx.conn.fetchval(
-                """
-                SELECT min(next.due_at)
-                  FROM unnest($1::text[]) AS known (kind),
-                       LATERAL (SELECT due_at FROM kit.timers
-                                 WHERE kind = known.kind
-                                   AND (claimed_until IS NULL
-                                        OR claimed_until <= clock_timestamp())
-                                 ORDER BY due_at
-                                 LIMIT 1) AS next
-                """,
-                kinds,
-            )
+            upcoming: datetime | None = await tx.conn.fetchval(UPCOMING, kinds)
         until = _LONGEST_SLEEP if upcoming is None else (upcoming - tx.now).total_seconds()
+        rows.sort(key=lambda row: row["due_at"])
         return [_claim_of(row) for row in rows], min(max(until, 0.005), _LONGEST_SLEEP)
 
     async def _work(self, claim: _Claim) -> None:
