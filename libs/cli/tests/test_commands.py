@@ -94,6 +94,11 @@ def test_validate_of_a_right_file_is_silent_on_standard_output(
         ["dev", "reset"],
         ["dev", "logs", "nobody"],
         ["dev", "provision", "Bad Id"],
+        ["quarantine", "retry"],
+        ["quarantine", "retry", "matching-1", "--reason", "bad_data"],
+        ["quarantine", "discard", "--reason", "made up"],
+        ["quarantine", "discard", "matching-1"],
+        ["quarantine", "list"],
         ["invent"],
     ],
 )

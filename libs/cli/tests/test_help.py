@@ -12,6 +12,8 @@ from oncomentor_cli.exits import Exit
 COMMANDS = [
     [], ["validate"], ["publish"], ["tail"], ["demo"], ["dev"], ["dev", "up"], ["dev", "down"],
     ["dev", "status"], ["dev", "logs"], ["dev", "reset"], ["dev", "provision"],
+    ["quarantine"], ["quarantine", "list"], ["quarantine", "show"], ["quarantine", "retry"],
+    ["quarantine", "discard"],
 ]  # fmt: skip
 HELP_CPU_SECONDS = 0.25
 HEAVY = ("aiokafka", "devstack", "httpx", "joserfc", "oncomentor_client", "pydantic", "rich")
@@ -25,7 +27,13 @@ def test_every_command_explains_itself(path: list[str]) -> None:
     assert "Usage: " in result.output
 
 
-@pytest.mark.parametrize("path", [["validate"], ["publish"], ["tail"], ["demo"], ["dev", "logs"]])
+@pytest.mark.parametrize(
+    "path",
+    [
+        ["validate"], ["publish"], ["tail"], ["demo"], ["dev", "logs"], ["quarantine", "list"],
+        ["quarantine", "show"], ["quarantine", "retry"], ["quarantine", "discard"],
+    ],
+)  # fmt: skip
 def test_help_shows_an_example(path: list[str]) -> None:
     result = CliRunner().invoke(app, [*path, "--help"])
 

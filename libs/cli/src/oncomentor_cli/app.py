@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oncomentor_cli import dev
+from oncomentor_cli import dev, quarantine
 from oncomentor_cli.console import command
 from oncomentor_cli.exits import EPILOG
 
@@ -23,6 +23,7 @@ app = typer.Typer(
   oncomentor validate people.csv                        find every error in a file
   oncomentor publish people.csv --as my-center          publish it, resumable
   oncomentor tail match --as my-center --from beginning
+  oncomentor quarantine list                            what could not be applied
 """,
     epilog=f"\b\n{EPILOG}",
     no_args_is_help=True,
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dev.app, name="dev")
+app.add_typer(quarantine.app, name="quarantine")
 
 FileArgument = Annotated[Path, typer.Argument(help="CSV or JSONL of people.", show_default=False)]
 FormatOption = Annotated[
