@@ -21,13 +21,10 @@ async def claim_rising(tx: Tx, topic: str, envelopes: Iterable[Envelope]) -> boo
     runs: dict[str, tuple[int, int, UUID]] = {}
     for envelope in envelopes:
         subject, sequence = envelope.subject, envelope.sequence or 0
-        run = runs.get(subject)
-        if run is None:
-            runs[subject] = (sequence, sequence, envelope.id)
-        elif sequence > run[1]:
-            runs[subject] = (run[0], sequence, envelope.id)
-        else:
+        first, last, _ = runs.get(subject, (sequence, 0, None))
+        if sequence <= last:
             return False
+        runs[subject] = (first, sequence, envelope.id)
     tag = await tx.conn.execute(
         """
         INSERT INTO kit.applied_subjects AS a (subject_key, run_from, sequence, event_id)
