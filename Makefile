@@ -45,9 +45,8 @@ fmt: setup ## format, and repair what ruff can repair
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: setup ## measure what docs promise (tests/perf)
-	@if [ -d tests/perf ]; then $(BIN)/python -m pytest tests/perf --override-ini python_files='bench_*.py'; \
-	else echo 'no benchmarks yet: they are to live in tests/perf'; fi
+bench: setup ## measure what docs promise against bare limits (ONLY=prefix for a part)
+	@$(BIN)/python tests/perf/run.py --only "$(ONLY)"
 
 faults: setup ## kill, cut and restore things under load (tests/failures)
 	@if [ -d tests/failures ]; then $(BIN)/python -m pytest tests/failures; \

@@ -1,6 +1,6 @@
 """The consumers that are measured, each in a process of its own: the kernel's and the bare one.
 
-`python consumers.py kernel bulk|each|saying` runs a service of the kernel, `python consumers.py
+`python consumers.py kernel bulk|each|saying|timed` runs a service of the kernel, `python consumers.py
 limit plain|saying START` the limit loop from the offsets START (JSON, one per partition). Both
 write the same projection into the database of the service `scheduling`.
 """
@@ -76,6 +76,19 @@ async def project_and_say(events: Sequence[ProfileChanged], tx: Tx) -> Sequence[
     return [said_of(event) for event in events]
 
 
+async def note_time(events: Sequence[ProfileChanged], tx: Tx) -> Sequence[Event]:
+    """Note when each state was applied, by this machine's clock."""
+    await tx.conn.execute(
+        """
+        INSERT INTO applied (person_id, applied_at)
+        SELECT person_id, clock_timestamp() FROM unnest($1::uuid[]) AS person_id
+        ON CONFLICT DO NOTHING
+        """,
+        [event.person_id for event in events],
+    )
+    return []
+
+
 def said_of(event: ProfileChanged) -> AvailabilityChanged:
     """Return what is said of one state."""
     return AvailabilityChanged.model_construct(
@@ -90,6 +103,7 @@ HANDLERS: dict[str, Handler | Bulk] = {
     "bulk": Bulk(project),
     "each": project_one,
     "saying": Bulk(project_and_say),
+    "timed": Bulk(note_time),
 }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 
@@ -51,6 +52,8 @@ class Surroundings:
     def __init__(self, stack: Stack) -> None:
         """Nothing is connected or migrated yet."""
         self.stack = stack
+        self.resident = 0
+        """Bytes that the process measured last held in memory at its end."""
         self._migrated: set[str] = set()
         self._migrations = Path(tempfile.mkdtemp(prefix="om-bench-"))
 
@@ -89,7 +92,9 @@ class Surroundings:
         self._migrated.add(name)
 
     @asynccontextmanager
-    async def process(self, script: Path, name: str, *arguments: str) -> AsyncIterator[None]:
+    async def process(
+        self, script: Path, name: str, *arguments: str
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run a script of this folder in a process of its own, with a service's settings.
 
         Raises:
@@ -100,13 +105,29 @@ class Surroundings:
             sys.executable, str(script), *arguments, env=environment, stdout=subprocess.DEVNULL
         )
         try:
-            yield
+            yield running
             if running.returncode is not None:
                 raise RuntimeError(f"{script.name} {' '.join(arguments)} ended by itself")
         finally:
             with suppress(ProcessLookupError):
                 running.terminate()
             await running.wait()
+
+    async def ready(self, name: str) -> None:
+        """Wait until a service says that it is ready.
+
+        Raises:
+            TimeoutError: it is not within a minute.
+        """
+        async with (
+            asyncio.timeout(60),
+            httpx.AsyncClient(base_url=f"http://{self.stack.address(name)}") as http,
+        ):
+            while True:
+                with suppress(httpx.HTTPError):
+                    if (await http.get("/health/ready")).is_success:
+                        return
+                await asyncio.sleep(0.2)
 
     async def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Return where each partition of a topic ends."""
