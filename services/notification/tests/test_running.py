@@ -26,6 +26,7 @@ from notification_service.gateways.smtp import MailServer
 from notification_service.jobs.sending import Sender
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.notification import DeliveryFailed, DeliverySent, Template
+from servicekit import record_headers
 from servicekit.timers import Timers
 from servicekit.tx import Database
 from testkit.eventually import eventually
@@ -61,8 +62,8 @@ async def tell(database: Database, *events: Event) -> None:
 
 async def said(database: Database) -> list[str]:
     async with database.transaction() as tx:
-        rows = await tx.conn.fetch("SELECT header_names, header_values FROM kit.outbox")
-    headers = [dict(zip(row["header_names"], row["header_values"], strict=True)) for row in rows]
+        rows = await tx.conn.fetch("SELECT headers, sequence FROM kit.outbox")
+    headers = [dict(record_headers.unpack(row["headers"], row["sequence"])) for row in rows]
     return [h["ce_type"].decode() for h in headers]
 
 

@@ -312,5 +312,5 @@ async def _define(edge: Edge, who: str, center: Center, **changes: Any) -> httpx
 
 async def _said(database: Database) -> list[tuple[str, str]]:
     async with database.transaction() as tx:
-        rows = await tx.conn.fetch("SELECT topic, record_key FROM kit.outbox ORDER BY seq")
-    return [(row["topic"], row["record_key"].decode()) for row in rows]
+        rows = await tx.conn.fetch("SELECT topic, subject FROM kit.outbox ORDER BY seq")
+    return [(row["topic"], row["subject"]) for row in rows]

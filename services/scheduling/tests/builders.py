@@ -27,6 +27,7 @@ from scheduling_service.domain.pledge import MonthsDrawn, Person
 from scheduling_service.domain.session import Attendee, Session, Side
 from scheduling_service.domain.span import Span
 from scheduling_service.jobs import jobs
+from servicekit import record_headers
 from servicekit.outbox import Cause
 from servicekit.subscription import Timer
 from servicekit.tx import Tx
@@ -233,11 +234,11 @@ def alike(left: Event, right: Event) -> bool:
 
 async def _outbox(tx: Tx) -> dict[int, Event]:
     rows = await tx.conn.fetch(
-        "SELECT seq, header_names, header_values, record_value FROM kit.outbox ORDER BY seq"
+        "SELECT seq, headers, sequence, record_value FROM kit.outbox ORDER BY seq"
     )
     said = {}
     for row in rows:
-        envelope = from_headers(zip(row["header_names"], row["header_values"], strict=True))
+        envelope = from_headers(record_headers.unpack(row["headers"], row["sequence"]))
         said[row["seq"]] = BY_TYPE[envelope.type].received(envelope, row["record_value"])
     return said
 

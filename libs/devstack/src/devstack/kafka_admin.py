@@ -25,7 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets t
 )
 
 from devstack.errors import DevstackError
-from devstack.topic_list import Topic, group_prefix
+from devstack.topic_list import Topic, group_prefix, is_institution
 
 REQUEST_SECONDS = 20.0
 _READY_SECONDS = 30.0
@@ -59,6 +59,7 @@ class Right(NamedTuple):
 def rights_for(topics: Iterable[Topic]) -> frozenset[Right]:
     """Return exactly the rights that the topics name, and their readers' own consumer groups.
 
+    Services also read what they write.
     WRITE brings what an idempotent producer needs, READ and WRITE bring DESCRIBE (Kafka, "Authorization
     and ACLs"); so nothing else is given.
     """
@@ -72,6 +73,13 @@ def rights_for(topics: Iterable[Topic]) -> frozenset[Right]:
         rights |= {
             Right(user, topic_type, topic.name, literal, AclOperation.READ)
             for user in topic.readers
+        }
+        # A service reads back what it writes: its relay looks there for what its database does
+        # not know (docs/adr/0010). A center does not.
+        rights |= {
+            Right(user, topic_type, topic.name, literal, AclOperation.READ)
+            for user in topic.writers
+            if not is_institution(user)
         }
     readers = {right.user for right in rights if right.operation == AclOperation.READ}
     return frozenset(rights) | {

@@ -99,6 +99,11 @@ def institution_user(institution_id: str) -> str:
     return f"inst-{institution_id}"
 
 
+def is_institution(user: str) -> bool:
+    """Whether this is the Kafka user of a member center."""
+    return user.startswith("inst-")
+
+
 def group_prefix(user: str) -> str:
     """Return what the names of a user's consumer groups begin with."""
     return f"{user.removeprefix('inst-')}."

@@ -5,9 +5,11 @@ over a connection that may have died. One connection holds the lock and makes th
 whoever lost the lock can't move the cursor either.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import TopicPartition
 
 if TYPE_CHECKING:
     import asyncpg
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 LOCK = 0x0CC0_0002  # advisory lock per database: one relay sends, others stand by
 DEADLINE_SECONDS = 30.0  # seconds; a connection that goes nowhere fails then instead of hanging
+PAGE = 2_000  # rows sent at once
+_PAGE_BYTES = 16 * 1024 * 1024  # of values; one row over it is a page by itself
+Positions = Mapping[TopicPartition, int]
+"""The offset that follows what the relay knows of each partition."""
 
 
 class LostEpochError(Exception):
@@ -28,11 +34,34 @@ class ForeignCursorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What became visible between two snapshots; rows up to `last_seq` have been dealt with."""
+    """What became visible between two snapshots; rows up to `last_seq` have been dealt with.
+
+    Without `until` it is open: whatever becomes visible after `since`.
+    """
 
     since: str
-    until: str
+    until: str | None
     last_seq: int
+
+    @property
+    def unseen(self) -> tuple[str, list[str]]:
+        """Transactions that `since` does not show: all from the first on, and those in the list."""
+        _, first, in_progress = self.since.split(":")
+        return first, [xid for xid in in_progress.split(",") if xid]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of a window in the order in which they are to be sent."""
+
+    rows: Sequence["asyncpg.Record"]
+    is_last: bool
+
+    @property
+    def last_seq(self) -> int:
+        """Where the page ends."""
+        last: int = self.rows[-1]["seq"] if self.rows else 0
+        return last
 
 
 class Cursor:
@@ -44,13 +73,14 @@ class Cursor:
 
     def __init__(self, conn: "Connection", relay: str) -> None:
         """Work through `conn`, whose session also holds the lock."""
+        self.conn = conn
         self.epoch = 0
-        self._conn = conn
+        self.window = Window("1:1:", None, 0)
         self._relay = relay
 
     async def lock(self) -> bool:
         """Try to become the relay of this database; the lock lives as long as the connection."""
-        locked: bool = await self._conn.fetchval(
+        locked: bool = await self.conn.fetchval(
             "SELECT pg_try_advisory_lock($1)", LOCK, timeout=DEADLINE_SECONDS
         )
         return locked
@@ -62,161 +92,189 @@ class Cursor:
             ForeignCursorError: new transaction ids may lie below the cursor's snapshots, and
                 their rows would count as sent.
         """
-        epoch: int | None = await self._conn.fetchval(
+        # A cursor that a crash of PostgreSQL took back repeats rows, which consumers drop; and
+        # pages in seq order need no sort, whatever the planner thinks of their number.
+        await self.conn.execute(
+            "SET synchronous_commit = off; SET enable_sort = off", timeout=DEADLINE_SECONDS
+        )
+        row = await self.conn.fetchrow(
             """
             INSERT INTO kit.relay_cursors AS c
                    (relay, snapshot_from, last_seq, epoch, system_identifier)
             VALUES ($1, '1:1:', 0, 1, (SELECT system_identifier FROM pg_control_system()))
             ON CONFLICT (relay) DO UPDATE SET epoch = c.epoch + 1
              WHERE c.system_identifier = excluded.system_identifier
-            RETURNING epoch
+            RETURNING epoch, snapshot_from::text AS since, snapshot_to::text AS until, last_seq
             """,
             self._relay,
             timeout=DEADLINE_SECONDS,
         )
-        if epoch is None:
+        if row is None:
             raise ForeignCursorError
-        self.epoch = epoch
+        self.epoch = row["epoch"]
+        self.window = Window(row["since"], row["until"], row["last_seq"])
 
-    async def has_news(self) -> bool:
-        """Tell, without writing, whether there is a row to send or a window to finish.
+    async def look(self) -> Window | None:
+        """Return the window that was left unfinished, or one up to what is visible now.
 
-        Raises:
-            LostEpochError: the cursor is no longer ours.
+        None when nothing has become visible. Nothing is written until rows have been sent.
         """
-        news: bool | None = await self._conn.fetchval(
+        if self.window.until is not None:
+            return self.window
+        row = await self.conn.fetchrow(
             """
-            SELECT c.snapshot_to IS NOT NULL OR EXISTS (
-                       SELECT FROM kit.outbox AS o
-                        WHERE o.txid >= pg_snapshot_xmin(c.snapshot_from)
-                          AND NOT pg_visible_in_snapshot(o.txid, c.snapshot_from))
-              FROM kit.relay_cursors AS c
-             WHERE c.relay = $1 AND c.epoch = $2
-            """,
-            self._relay,
-            self.epoch,
-            timeout=DEADLINE_SECONDS,
-        )
-        if news is None:
-            raise LostEpochError
-        return news
-
-    async def open_window(self) -> Window:
-        """Return the window that was left unfinished, or a new one up to what is visible now."""
-        row = await self._conn.fetchrow(
-            """
-            UPDATE kit.relay_cursors
-               SET snapshot_to = coalesce(snapshot_to, pg_current_snapshot())
+            SELECT pg_current_snapshot()::text AS until,
+                   (SELECT min(seq + 0)  -- not by walking the index on seq
+                      FROM kit.outbox
+                     WHERE txid >= $3::text::xid8 OR txid = ANY($4::text[]::xid8[])) AS first
+              FROM kit.relay_cursors
              WHERE relay = $1 AND epoch = $2
-            RETURNING snapshot_from::text AS since, snapshot_to::text AS until, last_seq
             """,
             self._relay,
             self.epoch,
+            *self.window.unseen,
             timeout=DEADLINE_SECONDS,
         )
         if row is None:
             raise LostEpochError
-        return Window(row["since"], row["until"], row["last_seq"])
+        if row["first"] is None:
+            return None
+        return Window(self.window.since, row["until"], row["first"] - 1)
 
-    async def page(self, window: Window, after: int, most: int) -> "list[asyncpg.Record]":
-        """Return the window's next rows in the order in which they are to be sent."""
-        return await self._conn.fetch(
+    async def page(self, window: Window, after: int) -> Page:
+        """Return the window's next rows: PAGE of them, or as many as make 16 MiB."""
+        rows = await self.conn.fetch(
             """
-            SELECT seq, topic, record_key, record_value, header_names, header_values
-              FROM kit.outbox
-             WHERE seq > $1
-               AND txid >= pg_snapshot_xmin($2::text::pg_snapshot)
-               AND pg_visible_in_snapshot(txid, $3::text::pg_snapshot)
-               AND NOT pg_visible_in_snapshot(txid, $2::text::pg_snapshot)
-             ORDER BY seq
-             LIMIT $4
+            SELECT seq, topic, subject, sequence, headers, record_value, bytes
+              FROM (SELECT *, sum(octet_length(record_value)) OVER (
+                             ORDER BY seq ROWS UNBOUNDED PRECEDING) AS bytes
+                      FROM (SELECT seq, topic, subject, sequence, headers, record_value
+                              FROM kit.outbox
+                             WHERE seq > $1
+                               AND (txid >= $2::text::xid8 OR txid = ANY($3::text[]::xid8[]))
+                               AND pg_visible_in_snapshot(txid, $4::text::pg_snapshot)
+                             ORDER BY seq
+                             LIMIT $5) AS next_rows) AS summed
+             WHERE bytes IS NULL OR bytes - coalesce(octet_length(record_value), 0) <= $6
             """,
             after,
-            window.since,
+            *window.unseen,
             window.until,
-            most,
+            PAGE,
+            _PAGE_BYTES,
             timeout=DEADLINE_SECONDS,
         )
+        return Page(
+            rows, len(rows) < PAGE and (not rows or (rows[-1]["bytes"] or 0) <= _PAGE_BYTES)
+        )
 
-    async def move(self, window: Window, last_seq: int, held: Sequence[int]) -> None:
-        """Have dealt with the window up to `last_seq`: sent, or, for the rows `held`, put aside."""
-        if not held:
-            await self._change("last_seq = $3", last_seq)
-            return
-        moved = await self._conn.fetchval(
+    async def move(
+        self, window: Window, page: Page, positions: Positions, held: Sequence[int]
+    ) -> None:
+        """Have dealt with the window up to the end of `page`: sent, or, for `held`, put aside."""
+        moved = replace(window, last_seq=page.last_seq)
+        if page.is_last:
+            moved = Window(window.until or window.since, None, 0)
+        found = await self.conn.fetchval(
             """
             WITH moved AS (
-                UPDATE kit.relay_cursors SET last_seq = $3
+                UPDATE kit.relay_cursors
+                   SET snapshot_from = $3::text::pg_snapshot, snapshot_to = $4::text::pg_snapshot,
+                       last_seq = $5
                  WHERE relay = $1 AND epoch = $2
                 RETURNING relay
+            ), placed AS (
+                INSERT INTO kit.relay_positions (topic, partition, next_offset)
+                SELECT * FROM unnest($6::text[], $7::int[], $8::bigint[])
+                 WHERE EXISTS (SELECT FROM moved)
+                ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
             ), put_aside AS (
-                INSERT INTO kit.outbox_held (seq, said_on, topic, record_key, record_value,
-                                             header_names, header_values)
-                SELECT seq, said_on, topic, record_key, record_value, header_names, header_values
+                INSERT INTO kit.outbox_held (seq, topic, subject, sequence, headers, record_value)
+                SELECT seq, topic, subject, sequence, headers, record_value
                   FROM kit.outbox
-                 WHERE txid >= pg_snapshot_xmin($4::text::pg_snapshot)
-                   AND seq = ANY($5::bigint[])
-                   AND EXISTS (SELECT FROM moved)
+                 WHERE seq = ANY($9::bigint[]) AND EXISTS (SELECT FROM moved)
                 ON CONFLICT DO NOTHING
             )
             SELECT count(*) FROM moved
             """,
             self._relay,
             self.epoch,
-            last_seq,
-            window.since,
+            moved.since,
+            moved.until,
+            moved.last_seq,
+            *_columns(positions),
             held,
             timeout=DEADLINE_SECONDS,
         )
-        if moved != 1:
+        if found != 1:
             raise LostEpochError
-
-    async def close_window(self) -> None:
-        """Begin the next window where this one ends."""
-        await self._change(
-            "snapshot_from = coalesce(snapshot_to, snapshot_from), snapshot_to = NULL,"
-            " last_seq = $3",
-            0,
-        )
-
-    async def _change(self, change: str, last_seq: int) -> None:
-        moved = await self._conn.execute(
-            f"UPDATE kit.relay_cursors SET {change} WHERE relay = $1 AND epoch = $2",  # noqa: S608 - `change` is one of two constants above
-            self._relay,
-            self.epoch,
-            last_seq,
-            timeout=DEADLINE_SECONDS,
-        )
-        if moved != "UPDATE 1":
-            raise LostEpochError
+        self.window = moved
 
     async def held_topics(self) -> list[str]:
         """Return the topics that have rows put aside."""
-        rows = await self._conn.fetch(
+        rows = await self.conn.fetch(
             "SELECT DISTINCT topic FROM kit.outbox_held", timeout=DEADLINE_SECONDS
         )
         return [row["topic"] for row in rows]
 
-    async def held_page(self, topic: str, most: int) -> "list[asyncpg.Record]":
+    async def held_page(self, topic: str) -> Sequence["asyncpg.Record"]:
         """Return the first rows put aside of a topic, in order."""
-        return await self._conn.fetch(
+        return await self.conn.fetch(
             """
-            SELECT seq, topic, record_key, record_value, header_names, header_values
+            SELECT seq, topic, subject, sequence, headers, record_value
               FROM kit.outbox_held
              WHERE topic = $1
              ORDER BY seq
              LIMIT $2
             """,
             topic,
-            most,
+            _HELD_PAGE,
             timeout=DEADLINE_SECONDS,
         )
 
-    async def release(self, topic: str, last_seq: int) -> None:
+    async def release(self, topic: str, last_seq: int, positions: Positions) -> None:
         """Forget the topic's rows up to `last_seq`: Kafka has them now."""
-        await self._conn.execute(
-            "DELETE FROM kit.outbox_held WHERE topic = $1 AND seq <= $2",
+        await self.conn.execute(
+            """
+            WITH released AS (DELETE FROM kit.outbox_held WHERE topic = $1 AND seq <= $2)
+            INSERT INTO kit.relay_positions (topic, partition, next_offset)
+            SELECT * FROM unnest($3::text[], $4::int[], $5::bigint[])
+            ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+            """,
             topic,
             last_seq,
+            *_columns(positions),
             timeout=DEADLINE_SECONDS,
         )
+
+    async def place(self, positions: Positions) -> None:
+        """Know the partitions up to these offsets."""
+        await self.conn.execute(
+            """
+            INSERT INTO kit.relay_positions (topic, partition, next_offset)
+            SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
+            ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+            """,
+            *_columns(positions),
+            timeout=DEADLINE_SECONDS,
+        )
+
+    async def positions(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        """Return how far the topics' partitions are known."""
+        rows = await self.conn.fetch(
+            "SELECT topic, partition, next_offset FROM kit.relay_positions WHERE topic = ANY($1)",
+            topics,
+            timeout=DEADLINE_SECONDS,
+        )
+        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+
+_HELD_PAGE = 200  # rows of one topic, each a megabyte at most
+
+
+def _columns(positions: Positions) -> tuple[list[Any], ...]:
+    return (
+        [tp.topic for tp in positions],
+        [tp.partition for tp in positions],
+        list(positions.values()),
+    )

@@ -59,15 +59,11 @@ async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
         relay = Relay(
             name=service.name,
             connect=lambda: connections.connect(worker_dsn),
-            producer={
+            client={
                 **kafka.client_arguments(settings),
                 "client_id": f"oncomentor-{service.name}-relay",
-                "acks": "all",
-                "enable_idempotence": True,
-                "linger_ms": 2,
-                "max_batch_size": 128 * 1024,
-                "max_request_size": 4 * 1024 * 1024,
             },
+            keep_days=settings.outbox_days,
         )
         source = f"/services/{service.name}"
 

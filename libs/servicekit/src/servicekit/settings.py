@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65535)]
     oidc_issuer: str
     oidc_audience: str = "oncomentor"
+    outbox_days: Annotated[int, Field(ge=1, le=365)] = 7
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def dsn(self, user: str, password_file: Path) -> str:
