@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +15,7 @@ from frame import Pair, bench
 from surroundings import Surroundings, drained
 
 from oncomentor_contracts.profile import ProfileChanged
+from oncomentor_contracts.topics import MATCHING_MATCH
 from servicekit import kafka
 from servicekit.relay import Relay
 from servicekit.tx import Database
@@ -23,7 +25,7 @@ APPENDED = 20_000
 SLICE = 2_000
 SERVICE = "profile"
 SOURCE = "/services/bench-relay"  # other benchmarks fill the same topics
-TOPIC = ProfileChanged.TOPIC.named()
+LIMIT_TOPIC = MATCHING_MATCH.named()  # as wide; on its own topic the relay would look at it all
 BODY = (
     '{{"person_id":"{0}","institution_id":"harbor-demo","version":{1},"profile":{{"profession":'
     '"medical_oncologist","languages":["en","pt"],"time_zone":"Europe/Lisbon","modalities":'
@@ -69,6 +71,7 @@ async def outbox(around: Surroundings) -> AsyncIterator[Outbox]:
         yield Outbox(around, pool)
 
 
+@cache
 def profiles(count: int) -> list[ProfileChanged]:
     """Return states of as many people, of some 350 bytes each."""
     dice = random.Random(4)  # noqa: S311 - a workload
@@ -97,20 +100,21 @@ async def drain(around: Surroundings) -> Pair:
                 EVENTS,
             )
             await conn.execute("VACUUM ANALYZE bare_outbox, kit.outbox")
+            await conn.execute("SET synchronous_commit = off")  # as the relay does
             limit = await _bare(box, conn)
         return Pair(await _relayed(box), limit)
 
 
 async def _bare(box: Outbox, conn: "asyncpg.Connection[asyncpg.Record]") -> float:
     async with AIOKafkaProducer(
-        **kafka.client_arguments(box.settings),
+        **box.around.login("admin"),
         acks="all",
         enable_idempotence=True,
         max_batch_size=512 * 1024,
     ) as producer:
-        await producer.partitions_for(TOPIC)
+        await producer.partitions_for(LIMIT_TOPIC)
         began = time.perf_counter()
-        sent = await bare_relay.drain(conn, producer, TOPIC)
+        sent = await bare_relay.drain(conn, producer, LIMIT_TOPIC)
         return sent / (time.perf_counter() - began)
 
 

@@ -1,35 +1,23 @@
 """The relay on a real database and a real broker: nothing lost, nothing overtaken."""
 
 import asyncio
-import itertools
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from signal import SIGCONT, SIGSTOP
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer
+from libs.servicekit.tests.relay_bench import Bench, PlainConnection, a_receipt, has, is_in
 
 from devstack.stack import Stack
-from oncomentor_contracts.envelope import from_headers
-from oncomentor_contracts.receipt import Outcome, ReceiptAccepted
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_PROFILE
-from servicekit import kafka, relay_cursor, relay_sender
+from servicekit import relay_cursor, relay_sender
 from servicekit.relay import Relay
-from servicekit.settings import Settings
-from servicekit.tx import Database, Tx
+from servicekit.tx import Database
 from testkit.eventually import eventually
 from testkit.postgres import Templates
-
-if TYPE_CHECKING:
-    PlainConnection = asyncpg.Connection[asyncpg.Record]
-else:
-    PlainConnection = asyncpg.Connection
-
-_numbers = itertools.count()
 
 
 class Counting(PlainConnection):
@@ -44,86 +32,6 @@ class Counting(PlainConnection):
     async def fetchrow(self, *arguments: Any, **named: Any) -> Any:
         type(self).asked += 1
         return await super().fetchrow(*arguments, **named)
-
-
-class Bench:
-    """A database of the test's own, the run's broker, and a center on it."""
-
-    def __init__(self, stack: Stack, dsn: str, database: Database) -> None:
-        self.stack = stack
-        self.dsn = dsn
-        # Its own source: to a relay, records of its source that its outbox lacks mean a restore.
-        self.source = f"/services/relay-{next(_numbers)}"
-        self.database = Database(database.pool, source=self.source, committed=lambda: None)
-        self.center = self.another_center()
-        environment = stack.service_environment("profile")
-        names = {k.removeprefix("ONCOMENTOR_").lower(): v for k, v in environment.items()}
-        self.settings = Settings.model_validate(names)
-
-    @staticmethod
-    def another_center() -> str:
-        return f"relay-center-{next(_numbers)}"
-
-    def relay(
-        self, connection_class: type[PlainConnection] = PlainConnection, **producer: object
-    ) -> Relay:
-        return Relay(
-            name="profile",
-            connect=lambda: asyncpg.connect(self.dsn, connection_class=connection_class),
-            client=kafka.client_arguments(self.settings),
-            source=self.source,
-            producer=producer,
-        )
-
-    @asynccontextmanager
-    async def running(self, relay: Relay) -> AsyncIterator[Relay]:
-        task = asyncio.create_task(relay.run())
-        try:
-            yield relay
-        finally:
-            relay.close()
-            await asyncio.wait_for(task, 20)
-
-    async def say(self, *subjects: str, center: str | None = None) -> None:
-        async with self.database.transaction() as tx:
-            await tx.say([a_receipt(tx, center or self.center, s) for s in subjects])
-
-    async def heard(self, center: str | None = None) -> dict[str, list[int]]:
-        """Return the sequences in the center's receipts, subject by subject, as they lie there."""
-        login = self.stack.kafka_login()
-        consumer = AIOKafkaConsumer(
-            EGRESS_RECEIPT.named(center or self.center),
-            auto_offset_reset="earliest",
-            **kafka.client_arguments(self.settings)
-            | {
-                "sasl_plain_username": login["username"],
-                "sasl_plain_password": login["password"],
-            },
-        )
-        found: dict[str, list[int]] = defaultdict(list)
-        async with consumer:
-            ends = await consumer.end_offsets(consumer.assignment())
-            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for envelope in (from_headers(record.headers) for record in records):
-                        found[envelope.subject].append(envelope.sequence or 0)
-        return found
-
-    async def run_sql(self, *statements: str) -> None:
-        async with self.database.transaction() as tx:
-            for statement in statements:
-                await tx.conn.execute(statement)
-
-
-def a_receipt(tx: Tx, center: str, subject: str) -> ReceiptAccepted:
-    return ReceiptAccepted(
-        institution_id=center,
-        receipt_for=subject,
-        event_type="x.y.v1",
-        about="a person",
-        outcome=Outcome.APPLIED,
-        at=tx.now,
-    )
 
 
 @pytest.fixture
@@ -163,11 +71,6 @@ async def test_concurrent_writers_lose_nothing_and_no_subject_is_reordered(bench
     heard = await bench.heard()
     assert heard.pop("the last") == [1]
     assert heard == {subject: list(range(1, count + 1)) for subject, count in said.items()}
-
-
-async def has(bench: Bench, *subjects: str, center: str | None = None) -> dict[str, list[int]]:
-    heard = await bench.heard(center)
-    return heard if heard.keys() >= set(subjects) else {}
 
 
 async def test_a_row_that_commits_after_later_ones_were_sent_is_sent_too(bench: Bench) -> None:
@@ -233,10 +136,6 @@ async def test_a_standby_waits_quietly_and_takes_over_when_the_first_ends(bench:
 
     assert waited >= 1.9
     assert heard == {"after": [1]}
-
-
-async def is_in(relay: Relay, state: str) -> bool:
-    return relay.state.startswith(state)
 
 
 async def test_an_idle_relay_looks_and_writes_nothing(bench: Bench) -> None:

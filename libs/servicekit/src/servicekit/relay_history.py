@@ -22,11 +22,11 @@ class History:
         self._cursor = cursor
         self._source = source
 
-    async def unknown(self, records: Sequence["Seen"]) -> "Seen | None":
-        """Return one of these records that the outbox never held."""
+    async def unknown(self, records: Sequence["Seen"]) -> Sequence["Seen"]:
+        """Return those of these records that the outbox never held."""
         ids = {seen.event_id for seen in records}
         if not ids:
-            return None
+            return []
         rows = await self._cursor.conn.fetch(
             """
             SELECT event_id FROM kit.outbox
@@ -38,7 +38,7 @@ class History:
             timeout=DEADLINE_SECONDS,
         )
         ids -= {row["event_id"] for row in rows}
-        return next((seen for seen in records if seen.event_id in ids), None)
+        return [seen for seen in records if seen.event_id in ids]
 
     async def outdated(self, records: Sequence["Seen"]) -> Sequence["Seen"]:
         """Return the records whose subject went on since, with nothing left to be sent.

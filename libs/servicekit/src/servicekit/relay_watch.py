@@ -170,6 +170,14 @@ class Watch:
         Raises:
             RestoredError: Kafka has a record of ours that this database does not know.
         """
+        ranges = await self.behind(counts, known)
+        refused = await self._look_where_allowed(ranges)
+        return {tp: end for tp, (_, end) in ranges.items() if tp.topic not in refused}
+
+    async def behind(
+        self, counts: Mapping[str, int], known: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """Return what there is behind `known` in our topics among these."""
         partitions = [
             TopicPartition(topic, n)
             for topic, count in counts.items()
@@ -178,14 +186,12 @@ class Watch:
         ]
         if not partitions:
             return {}
-        ends = await self._reader.ends(partitions)
         starts = await self._reader.starts(partitions)
         ranges = {}
-        for tp, end in ends.items():
+        for tp, end in (await self._reader.ends(partitions)).items():
             start = known.get(tp, 0)  # beyond the end: it is another topic of the same name
             ranges[tp] = (starts[tp] if start > end else max(start, starts[tp]), end)
-        refused = await self._look_where_allowed(ranges)
-        return {tp: end for tp, end in ends.items() if tp.topic not in refused}
+        return ranges
 
     async def _look_where_allowed(self, ranges: Ranges) -> set[str]:
         refused: set[str] = set()
@@ -215,9 +221,8 @@ class Watch:
         suspects: dict[TopicPartition, set[str]] = {}
         async for records in self._reader.ours(ranges):
             if unknown := await self._history.unknown(records):
-                raise RestoredError(
-                    f"{unknown.partition.topic} has event {unknown.event_id} of ours"
-                )
+                first = unknown[0]
+                raise RestoredError(f"{first.partition.topic} has event {first.event_id} of ours")
             states = [seen for seen in records if self.is_state(seen.partition.topic)]
             for seen in await self._history.outdated(states):
                 suspects.setdefault(seen.partition, set()).add(seen.subject)

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import dataclasses
 import importlib.resources
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import asyncpg
 from fastapi import APIRouter
 from pydantic import ValidationError
 
-from servicekit import kafka, log, migrate, serving
+from servicekit import kafka, log, migrate, reconcile, serving
 from servicekit.errors import EndedError, StartupError, TransientError
 from servicekit.settings import Settings
 from servicekit.subscription import Effect, Job, Subscription
@@ -44,6 +45,9 @@ def main(settings_type: type[S], build: Callable[[S], Service]) -> None:
         description="Settings come from the environment (ONCOMENTOR_*), secrets from files."
     )
     parser.add_argument("--migrate", action="store_true", help="apply migrations as the owner, end")
+    parser.add_argument(
+        "--reconcile", action="store_true", help="after a restore: count on from Kafka, end"
+    )
     parser.add_argument("--check", action="store_true", help="check settings and connections, end")
     arguments = parser.parse_args()
     try:
@@ -52,6 +56,8 @@ def main(settings_type: type[S], build: Callable[[S], Service]) -> None:
         log.configure(service.name, settings.log_level)
         if arguments.migrate:
             asyncio.run(_migrate(service))
+        elif arguments.reconcile:
+            asyncio.run(_reconcile(service))
         else:
             asyncio.run(_check_and_run(service, only_check=arguments.check))
     except ValidationError as error:
@@ -78,6 +84,22 @@ async def _migrate(service: Service) -> None:
     finally:
         await conn.close()
     _log.info("migrated", applied=applied)
+
+
+async def _reconcile(service: Service) -> None:
+    settings = service.settings
+    dsn = settings.dsn(settings.database_worker_user, settings.database_worker_password_file)
+    conn = await _connect(dsn)
+    try:
+        done = await reconcile.reconcile(
+            conn,
+            name=service.name,
+            source=f"/services/{service.name}",
+            client=kafka.client_arguments(settings),
+        )
+    finally:
+        await conn.close()
+    _log.info("reconciled", **dataclasses.asdict(done))
 
 
 async def _check_and_run(service: Service, *, only_check: bool) -> None:

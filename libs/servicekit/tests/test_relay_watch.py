@@ -1,0 +1,139 @@
+"""What others wrote to our compacted topics: the last record of a key has its highest sequence."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord
+from libs.servicekit.tests.relay_bench import Bench, is_in
+
+from devstack.stack import Stack
+from oncomentor_contracts.event import Event
+from oncomentor_contracts.profile import ProfileChanged, ProfileDeleted
+from oncomentor_contracts.topics import PROFILE_PROFILE
+from servicekit import kafka, relay_session
+from servicekit.tx import Database
+from testkit.eventually import eventually
+from testkit.postgres import Templates
+
+Record: TypeAlias = ConsumerRecord[Any, Any]
+
+
+@pytest.fixture
+def bench(
+    stack: Stack,
+    templates: Templates,
+    database_name: str,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Bench:
+    monkeypatch.setattr(relay_session, "LOOK_SECONDS", 0.2)
+    return Bench(stack, templates.dsn(database_name), database)
+
+
+def a_profile(person: UUID, version: int) -> ProfileChanged:
+    return ProfileChanged.model_validate(
+        {
+            "person_id": person,
+            "institution_id": "harbor-demo",
+            "version": version,
+            "profile": {
+                "profession": "medical_oncologist",
+                "languages": ["en"],
+                "time_zone": "Europe/Lisbon",
+                "modalities": ["virtual"],
+                "state": "active",
+            },
+            "changed_at": "2026-01-05T09:00:00Z",
+        }
+    )
+
+
+async def say(bench: Bench, *events: Event) -> None:
+    async with bench.database.transaction() as tx:
+        await tx.say(events)
+
+
+async def lying(bench: Bench, person: UUID) -> list[Record]:
+    """Return a person's records, as they lie in the topic."""
+    login = kafka.client_arguments(bench.settings)
+    found: list[Record] = []
+    async with AIOKafkaConsumer(
+        PROFILE_PROFILE.named(), auto_offset_reset="earliest", **login
+    ) as consumer:
+        ends = await consumer.end_offsets(consumer.assignment())
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [record for record in records if record.key == str(person).encode()]
+    return found
+
+
+def sequences(records: Sequence[Record]) -> list[int]:
+    return [int(dict(record.headers)["ce_sequence"]) for record in records]
+
+
+async def lie(bench: Bench, person: UUID, *wanted: int) -> list[Record]:
+    records = await lying(bench, person)
+    assert sequences(records) == list(wanted)
+    return records
+
+
+async def write_late(bench: Bench, record: Record) -> None:
+    """Do what a relay does that was frozen with this record in its hands."""
+    async with AIOKafkaProducer(**kafka.client_arguments(bench.settings)) as producer:
+        await producer.send_and_wait(
+            record.topic,
+            key=record.key,
+            value=record.value,
+            headers=list(record.headers),
+            partition=record.partition,
+        )
+
+
+async def test_an_older_state_written_last_is_followed_by_the_newest_again(bench: Bench) -> None:
+    person = uuid4()
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1), a_profile(person, 2))
+        first, second = await eventually(lambda: lie(bench, person, 1, 2))
+        await write_late(bench, first)
+        records = await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
+    assert records[-1].value == second.value
+
+
+async def test_a_person_brought_back_by_a_late_record_is_deleted_again(bench: Bench) -> None:
+    person = uuid4()
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1), ProfileDeleted(person_id=person))
+        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
+        await write_late(bench, first)
+        records = await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
+    assert records[-1].value is None
+    assert dict(records[-1].headers)["ce_type"] == ProfileDeleted.TYPE.encode()
+
+
+async def test_what_was_written_while_no_relay_ran_is_mended_by_the_next(bench: Bench) -> None:
+    person, other = uuid4(), uuid4()
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1), a_profile(person, 2), a_profile(other, 1))
+        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
+    await write_late(bench, first)
+    async with bench.running(bench.relay()):
+        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
+    assert sequences(await lying(bench, other)) == [1]
+
+
+async def test_a_late_record_that_a_newer_one_follows_anyway_needs_no_mending(bench: Bench) -> None:
+    person = uuid4()
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1), a_profile(person, 2))
+        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
+    await write_late(bench, first)
+    await say(bench, a_profile(person, 3))
+    async with bench.running(bench.relay()) as relay:
+        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
+        await eventually(lambda: is_in(relay, "running"))
+        await say(bench, a_profile(other := uuid4(), 1))
+        await eventually(lambda: lie(bench, other, 1))
+    assert sequences(await lying(bench, person)) == [1, 2, 1, 3]
