@@ -14,6 +14,7 @@ COMMANDS = [
     ["dev", "status"], ["dev", "logs"], ["dev", "reset"], ["dev", "provision"],
     ["quarantine"], ["quarantine", "list"], ["quarantine", "show"], ["quarantine", "retry"],
     ["quarantine", "discard"],
+    ["restore"], ["restore", "reconcile"],
 ]  # fmt: skip
 HELP_CPU_SECONDS = 0.25
 HEAVY = ("aiokafka", "devstack", "httpx", "joserfc", "oncomentor_client", "pydantic", "rich")
@@ -32,6 +33,7 @@ def test_every_command_explains_itself(path: list[str]) -> None:
     [
         ["validate"], ["publish"], ["tail"], ["demo"], ["dev", "logs"], ["quarantine", "list"],
         ["quarantine", "show"], ["quarantine", "retry"], ["quarantine", "discard"],
+        ["restore", "reconcile"],
     ],
 )  # fmt: skip
 def test_help_shows_an_example(path: list[str]) -> None:

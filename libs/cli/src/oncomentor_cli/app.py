@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oncomentor_cli import dev, quarantine
+from oncomentor_cli import dev, quarantine, restore
 from oncomentor_cli.console import command
 from oncomentor_cli.exits import EPILOG
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(dev.app, name="dev")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(restore.app, name="restore")
 
 FileArgument = Annotated[Path, typer.Argument(help="CSV or JSONL of people.", show_default=False)]
 FormatOption = Annotated[

@@ -1,6 +1,9 @@
 """What `oncomentor dev` does with the embedded stack."""
 
+import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -51,6 +54,28 @@ def logs(part: str, lines: int, *, follow: bool) -> None:
         note(f"{part} has no log yet: start it with 'oncomentor dev up'")
         raise typer.Exit(Exit.UNREACHABLE)
     _print_log(known[part], lines, follow=follow)
+
+
+def reconcile(service: str, *, as_json: bool) -> None:
+    """Run a service's `--reconcile` with its settings, and show what it did."""
+    environment = {**os.environ, **stack().service_environment(service)}
+    done = subprocess.run(
+        (sys.executable, "-m", f"{service}_service", "--reconcile"),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        note(done.stderr.strip() or done.stdout.strip())
+        raise typer.Exit(Exit.FAILED)
+    lines = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    told = next(line for line in lines if line.get("event") == "reconciled")
+    counts = {name: told[name] for name in ("unknown", "raised", "dropped", "renumbered")}
+    if as_json:
+        emit({"service": service, **counts})
+        return
+    show(f"{service}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
 def reset(*, yes: bool) -> None:
