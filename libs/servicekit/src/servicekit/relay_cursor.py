@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOCK = 0x0CC0_0002  # advisory lock per database: one relay sends, others stand by
 DEADLINE_SECONDS = 30.0  # seconds; a connection that goes nowhere fails then instead of hanging
 PAGE = 2_000  # rows sent at once
-_PAGE_BYTES = 16 * 1024 * 1024  # of values; one row over it is a page by itself
+_PAGE_BYTES = 32 * 1024 * 1024  # that a page's values can make at most
 Positions = Mapping[TopicPartition, int]
 """The offset that follows what the relay knows of each partition."""
 
@@ -42,6 +42,7 @@ class Window:
     since: str
     until: str | None
     last_seq: int
+    page_rows: int = PAGE
 
     @property
     def unseen(self) -> tuple[str, list[str]]:
@@ -119,15 +120,15 @@ class Cursor:
 
         None when nothing has become visible. Nothing is written until rows have been sent.
         """
-        if self.window.until is not None:
-            return self.window
+        since, until, last_seq = self.window.since, self.window.until, self.window.last_seq
         row = await self.conn.fetchrow(
             """
-            SELECT pg_current_snapshot()::text AS until,
-                   (SELECT min(seq + 0)  -- not by walking the index on seq
+            SELECT pg_current_snapshot()::text AS until, first - 1 AS last_seq, largest
+              FROM kit.relay_cursors,
+                   (SELECT min(seq + 0) AS first,  -- not by walking the index on seq
+                           max(octet_length(record_value)) AS largest
                       FROM kit.outbox
-                     WHERE txid >= $3::text::xid8 OR txid = ANY($4::text[]::xid8[])) AS first
-              FROM kit.relay_cursors
+                     WHERE txid >= $3::text::xid8 OR txid = ANY($4::text[]::xid8[])) AS news
              WHERE relay = $1 AND epoch = $2
             """,
             self._relay,
@@ -137,36 +138,32 @@ class Cursor:
         )
         if row is None:
             raise LostEpochError
-        if row["first"] is None:
+        page_rows = max(1, min(PAGE, _PAGE_BYTES // max(1, row["largest"] or 0)))
+        if until is not None:
+            return Window(since, until, last_seq, page_rows)
+        if row["last_seq"] is None:
             return None
-        return Window(self.window.since, row["until"], row["first"] - 1)
+        return Window(since, row["until"], row["last_seq"], page_rows)
 
     async def page(self, window: Window, after: int) -> Page:
-        """Return the window's next rows: PAGE of them, or as many as make 16 MiB."""
+        """Return the window's next rows."""
         rows = await self.conn.fetch(
             """
-            SELECT seq, topic, subject, sequence, headers, record_value, bytes
-              FROM (SELECT *, sum(octet_length(record_value)) OVER (
-                             ORDER BY seq ROWS UNBOUNDED PRECEDING) AS bytes
-                      FROM (SELECT seq, topic, subject, sequence, headers, record_value
-                              FROM kit.outbox
-                             WHERE seq > $1
-                               AND (txid >= $2::text::xid8 OR txid = ANY($3::text[]::xid8[]))
-                               AND pg_visible_in_snapshot(txid, $4::text::pg_snapshot)
-                             ORDER BY seq
-                             LIMIT $5) AS next_rows) AS summed
-             WHERE bytes IS NULL OR bytes - coalesce(octet_length(record_value), 0) <= $6
+            SELECT seq, topic, subject, sequence, headers, record_value
+              FROM kit.outbox
+             WHERE seq > $1
+               AND (txid >= $2::text::xid8 OR txid = ANY($3::text[]::xid8[]))
+               AND pg_visible_in_snapshot(txid, $4::text::pg_snapshot)
+             ORDER BY seq
+             LIMIT $5
             """,
             after,
             *window.unseen,
             window.until,
-            PAGE,
-            _PAGE_BYTES,
+            window.page_rows,
             timeout=DEADLINE_SECONDS,
         )
-        return Page(
-            rows, len(rows) < PAGE and (not rows or (rows[-1]["bytes"] or 0) <= _PAGE_BYTES)
-        )
+        return Page(rows, len(rows) < window.page_rows)
 
     async def move(
         self, window: Window, page: Page, positions: Positions, held: Sequence[int]

@@ -110,10 +110,11 @@ class Sender:
         count = self.counts[topic]
         lists: list[list[BatchBuilder]] = [[] for _ in range(count)]
         keys = [row["subject"].encode() for row in rows]
-        for key, partition, row in zip(keys, partitions(keys, count), rows, strict=True):
+        for key, partition, (*_, sequence, packed, value) in zip(
+            keys, partitions(keys, count), rows, strict=True
+        ):
             own = lists[partition]
-            headers = unpack(row["headers"], row["sequence"])
-            value = row["record_value"]
+            headers = unpack(packed, sequence)
             if own and own[-1].append(timestamp=now, key=key, value=value, headers=headers):
                 continue
             own.append(self._producer.create_batch())

@@ -108,7 +108,8 @@ class Session:
         self._flight = None
         if last is not None and sent is not None:
             await self._move(window, last.page, sent)
-            await failpoint.reach("relay.window_closed")
+            if is_last:
+                await failpoint.reach("relay.window_closed")
 
     async def _landed(self) -> Sent | None:
         """Wait until Kafka has the page on its way; None when there is none."""
