@@ -65,8 +65,8 @@ class Outbox:
 @asynccontextmanager
 async def outbox(around: Surroundings) -> AsyncIterator[Outbox]:
     """Yield the service's outbox, migrated."""
-    service = await around.service(SERVICE, bare_relay.TABLES, [])
-    settings = service.settings
+    await around.migrate(SERVICE, bare_relay.TABLES)
+    settings = around.settings(SERVICE)
     dsn = settings.dsn(settings.database_worker_user, settings.database_worker_password_file)
     async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
         yield Outbox(around, pool)
