@@ -47,6 +47,11 @@ class Backlog:
         return len(self._queue)
 
     @property
+    def head(self) -> Record | None:
+        """The first record; None where there is none."""
+        return self._queue[0][0] if self._queue else None
+
+    @property
     def after(self) -> int | None:
         """The offset behind the last record; None where there is none."""
         return self._queue[-1][0].offset + 1 if self._queue else None

@@ -109,6 +109,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await kafka._fetcher.close()  # noqa: SLF001 - its own stop() waits for a broker first
             await kafka._client.close()  # noqa: SLF001 - the same
 
+    def end_of(self, tp: TopicPartition) -> int | None:
+        """Return where the partition ended when it was last fetched from; None if not known."""
+        if self._subscriber is None or self._subscriber.consumer is None:
+            return None
+        kafka = self._subscriber.consumer
+        end: int | None = kafka.highwater(tp) if tp in kafka.assignment() else None
+        return end
+
     @property
     def troubles(self) -> list[str]:
         """What keeps this group from its work; empty when all is well."""

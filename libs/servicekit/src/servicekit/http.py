@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from oncomentor_contracts.receipt import Problem
+from servicekit import telemetry
 from servicekit.auth import Authenticator, InvalidTokenError, Principal
 from servicekit.errors import TransientError
 from servicekit.log import logger
@@ -108,6 +109,7 @@ def make_app(
     app.add_exception_handler(TransientError, _answer_transient)
     app.add_exception_handler(Exception, _answer_bug)
     app.middleware("http")(_limit_body)
+    app.add_middleware(telemetry.Requests)
     return app
 
 

@@ -21,6 +21,7 @@ from oncomentor_contracts.envelope import (
 )
 from oncomentor_contracts.receipt import Outcome as ReceiptOutcome
 from oncomentor_contracts.receipt import Problem, ReceiptAccepted, ReceiptRejected
+from servicekit import trace
 from servicekit.apply import Outcome, apply_records
 from servicekit.http import Member, ProblemError, Worker
 from servicekit.subscription import Subscription
@@ -50,6 +51,8 @@ def router(subscription: Subscription) -> APIRouter:
         `Idempotency-Key` may repeat the event's id. The same id again is answered like the first.
         """
         envelope, data = await _read(request)
+        if envelope.traceparent is None:
+            envelope = envelope._replace(traceparent=trace.current())
         topic = subscription.topic.named(member.institution_id)
         verdict = Judge(subscription.topic, topic).judge_event(envelope, data)
         if isinstance(verdict, PassedOver):

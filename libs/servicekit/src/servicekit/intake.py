@@ -31,6 +31,11 @@ class Intake:
     def __len__(self) -> int:
         return len(self._backlog)
 
+    @property
+    def head(self) -> Record | None:
+        """The first record that waits; None where there is none."""
+        return self._backlog.head
+
     def begin(self, position: int) -> None:
         """Take what follows from this offset on."""
         self._backlog.clear()

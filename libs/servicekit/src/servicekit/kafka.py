@@ -1,19 +1,30 @@
-"""How this service reaches Kafka, and the one thing aiokafka can't tell: a topic's identity."""
+"""How this service reaches Kafka, and what aiokafka can't tell: topics' identities and our rights."""
 
 import asyncio
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from faststream.kafka.security import parse_security
 from faststream.security import SASLScram512
 
-from servicekit.errors import TransientError
+from servicekit.errors import StartupError, TransientError
 from servicekit.settings import Settings, secret
 
 _TIMEOUT_SECONDS = 10.0
+_NOT_OURS = {"UNKNOWN_TOPIC_OR_PART", "TOPIC_AUTHORIZATION_FAILED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What Kafka lets us do: operations (READ, WRITE ...) on each topic that is there for us."""
+
+    topics: Mapping[str, Collection[str]]
+    group: bool
+    """Whether we may consume in the group asked for; True where none was."""
 
 
 def security(settings: Settings) -> SASLScram512:
@@ -41,7 +52,8 @@ async def topic_ids(settings: Settings, topics: Collection[str]) -> dict[str, st
     Raises:
         TransientError: the broker did not answer.
     """
-    return await asyncio.to_thread(_topic_ids, settings, list(topics))
+    found = await asyncio.to_thread(lambda: _Admin(settings).topics(topics))
+    return {name: str(topic.topic_id) for name, topic in found.items()}
 
 
 async def topic_id(settings: Settings, topic: str) -> str:
@@ -56,29 +68,85 @@ async def topic_id(settings: Settings, topic: str) -> str:
     return found
 
 
-def _topic_ids(settings: Settings, topics: list[str]) -> dict[str, str]:
-    arguments = client_arguments(settings)
-    admin = AdminClient(
-        {
-            "bootstrap.servers": arguments["bootstrap_servers"],
-            "security.protocol": arguments["security_protocol"],
-            "sasl.mechanism": arguments["sasl_mechanism"],
-            "sasl.username": arguments["sasl_plain_username"],
-            "sasl.password": arguments["sasl_plain_password"],
-            "log_level": 0,
-        }
-    )
-    futures = admin.describe_topics(TopicCollection(topics), request_timeout=_TIMEOUT_SECONDS)
-    found = {}
-    for name, future in futures.items():
-        try:
-            found[name] = str(future.result(_TIMEOUT_SECONDS).topic_id)
-        except KafkaException as error:
-            if error.args[0].name() not in {
-                "UNKNOWN_TOPIC_OR_PART",
-                "TOPIC_AUTHORIZATION_FAILED",
-            }:
-                raise TransientError(f"Kafka: {error.args[0].name()}") from error
-        except TimeoutError as error:
-            raise TransientError("Kafka did not describe its topics in time") from error
-    return found
+async def rights(settings: Settings, topics: Collection[str], group: str | None) -> Rights:
+    """Return what we may do on these topics and in this group.
+
+    Raises:
+        TransientError: the broker did not answer.
+        StartupError: it refused our password.
+    """
+    return await asyncio.to_thread(_rights, settings, topics, group)
+
+
+def _rights(settings: Settings, topics: Collection[str], group: str | None) -> Rights:
+    admin = _Admin(settings)
+    try:
+        found = admin.topics(topics, operations=True)
+        allowed = group is None or admin.may_join(group)
+    except TransientError as error:
+        if admin.refused:
+            raise StartupError(
+                f"Kafka refused the password of user {settings.kafka_username}: check "
+                "ONCOMENTOR_KAFKA_USERNAME and _PASSWORD_FILE"
+            ) from error
+        raise
+    named = {
+        name: frozenset(operation.name for operation in topic.authorized_operations or ())
+        for name, topic in found.items()
+    }
+    return Rights(named, allowed)
+
+
+class _Admin:
+    """One blocking look at the broker."""
+
+    def __init__(self, settings: Settings) -> None:
+        arguments = client_arguments(settings)
+        self.refused = False
+        self._client = AdminClient(
+            {
+                "bootstrap.servers": arguments["bootstrap_servers"],
+                "security.protocol": arguments["security_protocol"],
+                "sasl.mechanism": arguments["sasl_mechanism"],
+                "sasl.username": arguments["sasl_plain_username"],
+                "sasl.password": arguments["sasl_plain_password"],
+                "log_level": 0,
+            },
+            error_cb=self._note,
+        )
+
+    def _note(self, error: KafkaError) -> None:
+        self.refused |= error.name() == "_AUTHENTICATION"
+
+    def topics(self, names: Collection[str], *, operations: bool = False) -> dict[str, Any]:
+        if not names:
+            return {}
+        futures = self._client.describe_topics(
+            TopicCollection(list(names)),
+            request_timeout=_TIMEOUT_SECONDS,
+            include_authorized_operations=operations,
+        )
+        answers = {name: _answer(future, _NOT_OURS) for name, future in futures.items()}
+        return {name: answer for name, answer in answers.items() if answer is not None}
+
+    def may_join(self, group: str) -> bool:
+        (future,) = self._client.describe_consumer_groups(
+            [group], request_timeout=_TIMEOUT_SECONDS, include_authorized_operations=True
+        ).values()
+        described = _answer(future, {"GROUP_AUTHORIZATION_FAILED"})
+        if described is None:
+            return False
+        operations = described.authorized_operations
+        return operations is None or "READ" in {operation.name for operation in operations}
+
+
+def _answer(future: Any, refusals: Collection[str]) -> Any:
+    """Return what the broker answered; None for one of these refusals."""
+    try:
+        return future.result(_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        if error.args[0].name() in refusals:
+            return None
+        raise TransientError(f"Kafka: {error.args[0].name()}") from error
+    except TimeoutError as error:
+        raise TransientError("Kafka did not answer in time") from error

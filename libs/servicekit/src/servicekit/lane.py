@@ -10,9 +10,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from opentelemetry.trace import SpanKind
 
 from oncomentor_contracts.topics import Kind
-from servicekit import backoff, failpoint
+from servicekit import backoff, failpoint, metrics, report, trace
 from servicekit.apply import Outcome, apply_plainly, apply_records
 from servicekit.backlog import Backlog, Held, Judged
 from servicekit.errors import TransientError
@@ -120,6 +121,12 @@ class Lane:
         return len(self._intake)
 
     @property
+    def oldest_at(self) -> float | None:
+        """When the oldest record at hand was written to Kafka, in seconds since 1970."""
+        timestamp: int | None = getattr(self._intake.head, "timestamp", None)
+        return timestamp / 1000 if timestamp else None
+
+    @property
     def expected(self) -> int | None:
         """The offset to be fetched next; None while the position is not known."""
         return self._intake.expected
@@ -191,6 +198,7 @@ class Lane:
                 self.state, self.reason = "retrying", f"{type(error).__name__}: {error}"
                 self._retrying_since = self._retrying_since or time.monotonic()
                 wait = backoff.delay(attempt)
+                metrics.add("slice_retries", 1, topic=self.where.topic)
                 _log.warning("slice_retried", **self._fields(), attempt=attempt, wait_seconds=wait)
                 await self._pause_for(wait)
                 continue
@@ -221,12 +229,14 @@ class Lane:
         self._shared.progressed()
 
     async def _apply(self, judged: Sequence[Judged]) -> None:
-        try:
-            await self._transact(judged, apply_plainly)
-        except (TransientError, FellBackError, PartitionStoppedError, ForkError):
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is, the careful way finds whose fault it is
-            await self._transact(judged, apply_records)
+        causes = (verdict.envelope.traceparent for _, verdict in judged if verdict.envelope)
+        with trace.batch(f"slice {self._subscription.topic.name}", SpanKind.CONSUMER, causes):
+            try:
+                await self._transact(judged, apply_plainly)
+            except (TransientError, FellBackError, PartitionStoppedError, ForkError):
+                raise
+            except Exception:  # noqa: BLE001 - whatever it is, the careful way finds whose fault it is
+                await self._transact(judged, apply_records)
 
     async def _transact(self, judged: Sequence[Judged], apply: Apply) -> None:
         """Apply a slice in one transaction with its position.
@@ -250,21 +260,8 @@ class Lane:
         self.next_offset = after
         self._intake.applied(len(judged))
         self._shared.progressed()
-        self._report(len(judged), len(judged) - len(todo), outcome, time.monotonic() - began)
-
-    def _report(self, size: int, fenced: int, outcome: Outcome, seconds: float) -> None:
-        _log.info(
-            "slice",
-            **self._fields(),
-            records=size,
-            fenced=fenced,
-            applied=outcome.applied,
-            duplicates=outcome.duplicates,
-            passed_over=outcome.passed_over,
-            quarantined=len(outcome.parked),
-            said=len(outcome.said),
-            duration_ms=round(seconds * 1000, 1),
-        )
+        seconds, fenced = time.monotonic() - began, len(judged) - len(todo)
+        report.tell(self.where.topic, self._fields(), outcome, fenced=fenced, seconds=seconds)
 
     def _forget(self) -> None:
         """Drop what is queued: the position is to be found anew."""

@@ -1,12 +1,13 @@
 """What operators and orchestrators ask a service: is it alive, is it ready, where does it stand."""
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
-from servicekit import quarantine_api
+from servicekit import quarantine_api, telemetry
 from servicekit.http import Operator
 
 if TYPE_CHECKING:
@@ -29,11 +30,22 @@ async def live(request: Request) -> JSONResponse:
 
 @router.get("/health/ready")
 async def ready(request: Request) -> JSONResponse:
-    """Tell whether the service does its work: partitions assigned, database there, relay up."""
+    """Tell whether the service does its work: partitions assigned, database there, relay up.
+
+    `degraded` is ready with complaints: what `missing` names would be no better elsewhere.
+    """
     running: Running = request.app.state.running
-    missing = await running.missing()
-    body = {"status": "ready" if not missing else "not ready", "missing": missing}
-    return JSONResponse(body, status_code=200 if not missing else 503)
+    health = await running.health()
+    word = "not ready" if health.missing else "degraded" if health.complaints else "ready"
+    body = {"status": word, "missing": health.missing + health.complaints}
+    return JSONResponse(body, status_code=200 if health.ready else 503)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Return the metrics for Prometheus; asked within the cluster, they hold no secret."""
+    text = await asyncio.to_thread(telemetry.exposition)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/ops/status")

@@ -29,7 +29,7 @@ class Cause:
     def of(cls, envelope: Envelope) -> "Cause":
         """Return the cause that a received event is for what is said because of it."""
         return cls(
-            traceparent=envelope.traceparent,
+            traceparent=envelope.traceparent or trace.of_event(envelope.id),
             correlationid=envelope.correlationid or str(envelope.id),
             causationid=str(envelope.id),
         )
@@ -67,7 +67,7 @@ async def append(tx: "Tx", said: Sequence[Said]) -> None:
                 subject,
                 time,
                 event.dataschema(),
-                trace.child(cause.traceparent),
+                trace.child(cause.traceparent, event.TYPE),
                 cause.correlationid or event_id,
             ),
             cause.causationid,

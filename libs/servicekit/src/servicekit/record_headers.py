@@ -36,6 +36,12 @@ def unpack(packed: bytes, sequence: int) -> list[tuple[str, bytes]]:
     return headers
 
 
+def traceparent(packed: bytes) -> str | None:
+    """Return the trace context of a row."""
+    found = dict(unpack(packed, 0)).get("ce_traceparent")
+    return None if found is None else found.decode()
+
+
 @lru_cache(maxsize=64)
 def _named(letters: bytes) -> tuple[str, ...]:
     return tuple(_NAMES[letter] for letter in letters.decode())

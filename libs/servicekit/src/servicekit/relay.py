@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
 
-from servicekit import backoff, failpoint
+from servicekit import backoff, failpoint, metrics
 from servicekit.housekeeping import Housekeeping
 from servicekit.log import logger
 from servicekit.relay_cursor import Cursor, ForeignCursorError, LostEpochError
@@ -97,6 +97,7 @@ class Relay:
             except (KafkaError, LostEpochError, *TRANSIENT_DRIVER_ERRORS) as error:
                 attempt = 1 if self.sent > before else attempt + 1
                 self._progress.state = f"retrying: {type(error).__name__}"
+                metrics.add("relay_retries", 1)
                 _log.warning("relay_retried", attempt=attempt, error=type(error).__name__)
                 await self._pause(backoff.delay(attempt))
             except Exception as error:  # noqa: BLE001 - a relay that ended would end the service

@@ -1,17 +1,22 @@
 """One relay session: a lock, an epoch, a producer. It ends with the first failure."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from servicekit import failpoint
+from opentelemetry.trace import SpanKind
+
+from servicekit import failpoint, record_headers, trace
 from servicekit.housekeeping import Housekeeping
 from servicekit.log import logger
 from servicekit.relay_cursor import Cursor, Page, Window
 from servicekit.relay_sender import Sender, Sent
 from servicekit.relay_watch import Watch
+
+if TYPE_CHECKING:
+    import asyncpg
 
 LOOK_SECONDS = 5.0  # between looks whether Kafka takes a held topic now, and who else wrote to ours
 _IDLE_FIRST, _IDLE_MOST = 0.005, 0.1  # seconds between looks; a commit in this process wakes it
@@ -100,7 +105,7 @@ class Session:
             batches = self._sender.encode(page.rows, self._progress.held)
             before, sent = self._flight, await self._landed()
             # A topic that refused the page before gets nothing of this one either.
-            answer = self._sender.send(batches.without(self._progress.held))
+            answer = _traced(page.rows, self._sender.send(batches.without(self._progress.held)))
             self._flight = _Flight(page, _task(answer))
             if before is not None and sent is not None:
                 await self._move(window, before.page, sent)
@@ -186,6 +191,12 @@ class Session:
             else:
                 self._progress.held.discard(topic)
                 _log.info("relay_topic_released", topic=topic)
+
+
+async def _traced(rows: Sequence["asyncpg.Record"], sending: Coroutine[Any, Any, Sent]) -> Sent:
+    causes = (record_headers.traceparent(row["headers"]) for row in rows)
+    with trace.batch("relay page", SpanKind.PRODUCER, causes):
+        return await sending
 
 
 def _task(sending: Coroutine[Any, Any, Sent]) -> "asyncio.Task[Sent]":

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from faststream.kafka import KafkaBroker
 from servicekit import kafka, log
 from servicekit.consumer import Consumer
 from servicekit.errors import TransientError
+from servicekit.gauges import read_backlog
 from servicekit.lane import Shared
 from servicekit.relay import Relay
 from servicekit.subscription import Subscription
@@ -21,7 +23,24 @@ if TYPE_CHECKING:
     from servicekit.service import Service
 
 _METADATA_SECONDS = 2  # a new center's topics are found this soon
+_BEHIND_SECONDS = 60.0  # what was said this long ago and is not sent, though Kafka is there
+_ANSWER_SECONDS = 2.0
 _log = log.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What keeps a service from work it could not do elsewhere, and what it merely complains of."""
+
+    missing: tuple[str, ...]
+    """Not ready: it has not begun, has no database, or nothing it says leaves it."""
+    complaints: tuple[str, ...]
+    """Ready all the same: another process would fare no better, and this one answers and keeps."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it does its work."""
+        return not self.missing
 
 
 class Running:
@@ -73,21 +92,38 @@ class Running:
             _log.info("caught_up")
             self.timers.opened.set()
 
-    async def missing(self) -> list[str]:
-        """Return what keeps the service from its work; empty when it is ready."""
-        found = [reason for consumer in self.consumers for reason in consumer.troubles]
-        if self.relay.state not in {"running", "standing by"}:
-            found.append(f"relay: {self.relay.state}")
-        found += [f"relay: {topic} is not there or not ours to write" for topic in self.relay.held]
+    async def health(self) -> Health:
+        """Return what is wrong.
+
+        Kafka's absence is no reason to be taken out of service or started again: what is said
+        waits in the outbox, and what is asked is answered.
+        """
+        missing, complaints = self._relay_health()
+        heard = [reason for consumer in self.consumers for reason in consumer.troubles]
+        (complaints if self.timers.opened.is_set() else missing).extend(heard)
         try:
-            async with asyncio.timeout(2), self.database.transaction():
-                pass
+            async with asyncio.timeout(_ANSWER_SECONDS), self.database.transaction() as tx:
+                _, oldest = await read_backlog(tx)
         except (TransientError, TimeoutError):
-            found.append("database: no connection")
-        return found
+            missing.append("database: no connection")
+        else:
+            if oldest > _BEHIND_SECONDS:
+                late = f"relay: the oldest event waits since {oldest:.0f} s"
+                (missing if self.relay.state == "running" else complaints).append(late)
+        return Health(tuple(missing), tuple(complaints))
+
+    def _relay_health(self) -> tuple[list[str], list[str]]:
+        state = self.relay.state
+        held = [f"relay: {topic} is not there or not ours to write" for topic in self.relay.held]
+        if state in {"running", "standing by"}:
+            return [], held
+        if state.startswith(("retrying", "ending")) and self.timers.opened.is_set():
+            return [], [f"relay: {state}", *held]
+        return [f"relay: {state}"], held
 
     async def status(self) -> dict[str, Any]:
         """Return where every part stands: counts, ids and offsets only."""
+        health = await self.health()
         async with self.database.transaction() as tx:
             counts = await tx.conn.fetchrow(
                 """
@@ -99,7 +135,7 @@ class Running:
             )
         return {
             "service": self.service.name,
-            "missing": await self.missing(),
+            "missing": health.missing + health.complaints,
             "relay": {"state": self.relay.state, "sent": self.relay.sent},
             "open": self.timers.opened.is_set(),
             **dict(counts or {}),

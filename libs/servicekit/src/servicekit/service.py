@@ -5,23 +5,33 @@ import asyncio
 import dataclasses
 import importlib.resources
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar, get_args
 
-import asyncpg
 from fastapi import APIRouter
 from pydantic import ValidationError
 
-from servicekit import kafka, log, migrate, reconcile, serving
+from servicekit import (
+    backoff,
+    kafka,
+    log,
+    migrate,
+    reconcile,
+    serving,
+    startup,
+    telemetry,
+)
 from servicekit.errors import EndedError, StartupError, TransientError
 from servicekit.settings import Settings
 from servicekit.subscription import Effect, Job, Subscription
 
-if TYPE_CHECKING:
-    from servicekit.tx import Connection
-
+# One that ends this soon is likely to end again. What starts it anew (Docker, Kubernetes, a
+# supervisor) may do so at once, so it waits before it exits; longer waits are theirs to add.
+_SOON_SECONDS = 60.0
+_WAIT_SECONDS = 8.0
 _log = log.logger(__name__)
 S = TypeVar("S", bound=Settings)
 
@@ -40,22 +50,49 @@ class Service:
 
 
 def main(settings_type: type[S], build: Callable[[S], Service]) -> None:
-    """Run a service's command line: run it, `--migrate` its database, or `--check` and end."""
+    """Run a service's command line: run it, `--migrate` its database, or `--check` and end.
+
+    Exits with 1 and one line on stderr when that fails.
+    """
+    arguments = _arguments()
+    began = time.monotonic()
+    if reason := _try(settings_type, build, arguments):
+        sys.stderr.write(f"{reason}\n")
+        sys.stderr.flush()
+        stays = not (arguments.migrate or arguments.reconcile or arguments.check)
+        if stays and time.monotonic() - began < _SOON_SECONDS:
+            time.sleep(backoff.delay(1, first=_WAIT_SECONDS))
+        sys.exit(1)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Settings come from the environment (ONCOMENTOR_*), secrets from files."
     )
-    parser.add_argument("--migrate", action="store_true", help="apply migrations as the owner, end")
+    parser.add_argument(
+        "--migrate",
+        nargs="?",
+        const="all",
+        choices=get_args(migrate.Phase),
+        help="apply migrations as the owner and end: all, or pre before and post after a roll-out",
+    )
     parser.add_argument(
         "--reconcile", action="store_true", help="after a restore: count on from Kafka, end"
     )
     parser.add_argument("--check", action="store_true", help="check settings and connections, end")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def _try(
+    settings_type: type[S], build: Callable[[S], Service], arguments: argparse.Namespace
+) -> str:
+    """Do what was asked; return why that did not work, in one sentence, or nothing."""
     try:
         settings = settings_type()
         service = build(settings)
         log.configure(service.name, settings.log_level)
         if arguments.migrate:
-            asyncio.run(_migrate(service))
+            asyncio.run(_migrate(service, arguments.migrate))
         elif arguments.reconcile:
             asyncio.run(_reconcile(service))
         else:
@@ -64,23 +101,28 @@ def main(settings_type: type[S], build: Callable[[S], Service]) -> None:
         wrong = "; ".join(
             f"ONCOMENTOR_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
         )
-        sys.exit(f"settings: {wrong}")
+        return f"settings: {wrong}"
     except (StartupError, TransientError) as error:
-        sys.exit(f"cannot start: {error}")
+        return f"cannot start: {error}"
     except EndedError as error:
-        sys.exit(f"stopped: {error}")
+        return f"stopped: {error}"
+    except Exception as error:  # noqa: BLE001 - told like all others, without what it may quote
+        _log.error("crashed", exc_info=error)
+        return f"crashed: {type(error).__name__}: report the log line crashed"
+    return ""
 
 
-async def _migrate(service: Service) -> None:
+async def _migrate(service: Service, phase: migrate.Phase) -> None:
     settings = service.settings
     if settings.database_owner_user is None or settings.database_owner_password_file is None:
         raise StartupError(
             "--migrate needs ONCOMENTOR_DATABASE_OWNER_USER and _OWNER_PASSWORD_FILE"
         )
     dsn = settings.dsn(settings.database_owner_user, settings.database_owner_password_file)
-    conn = await _connect(dsn)
+    conn = await startup.connect(dsn)
     try:
-        applied = await migrate.apply(conn, migrate.read(service.migrations))
+        migrations = migrate.read(service.migrations)
+        applied = await migrate.apply(conn, migrations, phase=phase, service=service.name)
     finally:
         await conn.close()
     _log.info("migrated", applied=applied)
@@ -89,7 +131,7 @@ async def _migrate(service: Service) -> None:
 async def _reconcile(service: Service) -> None:
     settings = service.settings
     dsn = settings.dsn(settings.database_worker_user, settings.database_worker_password_file)
-    conn = await _connect(dsn)
+    conn = await startup.connect(dsn)
     try:
         done = await reconcile.reconcile(
             conn,
@@ -103,58 +145,11 @@ async def _reconcile(service: Service) -> None:
 
 
 async def _check_and_run(service: Service, *, only_check: bool) -> None:
-    await _check(service)
-    if not only_check:
-        await serving.run(service)
-
-
-async def _check(service: Service) -> None:
-    """Refuse to start, in one sentence, on a wrong database, an old schema or a missing topic."""
-    settings = service.settings
-    for user, password_file in (
-        (settings.database_worker_user, settings.database_worker_password_file),
-        (settings.database_api_user, settings.database_api_password_file),
-    ):
-        conn = await _connect(settings.dsn(user, password_file))
-        try:
-            missing = await migrate.pending(conn, migrate.read(service.migrations))
-        except asyncpg.UndefinedTableError:
-            missing = migrate.read(service.migrations)
-        finally:
-            await conn.close()
-        if missing:
-            raise StartupError(
-                f"database {settings.database_name} lacks migration {missing[0].name}: "
-                f"run python -m {service.name}_service --migrate"
-            )
-    await _check_topics(service)
-    _log.info("checked", service=service.name)
-
-
-async def _check_topics(service: Service) -> None:
-    """Refuse a missing topic or right; a Kafka that does not answer is waited for later."""
-    settings = service.settings
-    topics = {s.topic.name for s in service.subscriptions if not s.topic.is_template}
-    try:
-        absent = topics - set(await kafka.topic_ids(settings, topics))
-    except TransientError as error:
-        _log.warning("topics_not_checked", service=service.name, error=str(error))
+    await startup.check(service, insist=only_check)
+    if only_check:
         return
-    if absent:
-        raise StartupError(
-            f"topics {', '.join(sorted(absent))} are missing or {settings.kafka_username} may not "
-            "read them: create them from deploy/kafka/topics.toml"
-        )
-
-
-async def _connect(dsn: str) -> "Connection":
-    try:
-        return await asyncpg.connect(dsn, timeout=10)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise StartupError(
-            f"PostgreSQL refused us: {type(error).__name__}: {error}; "
-            "check ONCOMENTOR_DATABASE_HOST, _PORT, _NAME and the role's password file"
-        ) from error
+    with telemetry.exporting(service.name, service.settings):
+        await serving.run(service)
 
 
 def packaged(package: str) -> Path:

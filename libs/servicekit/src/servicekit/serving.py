@@ -5,7 +5,8 @@ import contextlib
 import gc
 import itertools
 import signal
-from collections.abc import Coroutine, Iterator
+import socket
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -14,7 +15,8 @@ from aiokafka.errors import KafkaError
 from oncomentor_contracts.topics import Kind
 from servicekit import backoff, connections, ingress, kafka, log, ops
 from servicekit.auth import Authenticator
-from servicekit.errors import EndedError
+from servicekit.errors import EndedError, StartupError
+from servicekit.gauges import Gauges
 from servicekit.http import make_app
 from servicekit.relay import Relay
 from servicekit.running import Running
@@ -56,6 +58,7 @@ async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
             connections.pool(worker_dsn, _WORKER_CONNECTIONS)
         )
         api_pool = await stack.enter_async_context(connections.pool(api_dsn, _API_CONNECTIONS))
+        door = stack.enter_context(_door(settings.http_host, settings.http_port))
         relay = Relay(
             name=service.name,
             connect=lambda: connections.connect(worker_dsn),
@@ -71,11 +74,12 @@ async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
             running.committed()
 
         database = Database(worker_pool, source=source, committed=committed)
+        api_database = Database(api_pool, source=source, committed=committed)
         running = Running(service, database, relay)
         app = make_app(
             service.name,
             database=database,
-            api_database=Database(api_pool, source=source, committed=committed),
+            api_database=api_database,
             authenticator=Authenticator(settings.oidc_issuer, settings.oidc_audience),
             routers=[
                 ops.router,
@@ -91,14 +95,40 @@ async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
         server = _Server(
             uvicorn.Config(
                 app,
-                host=settings.http_host,
-                port=settings.http_port,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
             )
         )
-        await _serve(running, server, stop or _stop_signals())
+        gauges = Gauges(running, {"worker": database, "api": api_database})
+        await _serve(
+            running,
+            {
+                "http": server.serve(sockets=[door]),
+                "timers": running.timers.run(),
+                "relay": running.relay.run(),
+                "consumers": _consume(running),
+                "gauges": gauges.run(),
+            },
+            server,
+            stop or _stop_signals(),
+        )
+
+
+def _door(host: str, port: int) -> socket.socket:
+    """Return the listening socket; uvicorn itself would end the process without a word.
+
+    Raises:
+        StartupError: the port is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {host}:{port} ({error.strerror}): end what listens there or mend "
+            "ONCOMENTOR_HTTP_HOST and _PORT"
+        ) from error
 
 
 def tune_garbage_collection() -> None:
@@ -118,32 +148,38 @@ def _stop_signals() -> asyncio.Event:
     return stop
 
 
-async def _serve(running: Running, server: uvicorn.Server, stop: asyncio.Event) -> None:
-    """Run until `stop`, then stop in order: hear nothing new, finish, say the rest."""
-    http = asyncio.create_task(server.serve(), name="http")
-    timers = asyncio.create_task(running.timers.run(), name="timers")
-    relay = asyncio.create_task(running.relay.run(), name="relay")
-    consumers = asyncio.create_task(_consume(running), name="consumers")
+async def _serve(
+    running: Running,
+    steps: Mapping[str, Coroutine[Any, Any, None]],
+    server: uvicorn.Server,
+    stop: asyncio.Event,
+) -> None:
+    """Run until `stop` or a part's end, then stop in order: hear nothing new, finish, say the rest.
+
+    Raises:
+        EndedError: a part ended by itself.
+    """
+    parts = {name: asyncio.create_task(step, name=name) for name, step in steps.items()}
     stopping = asyncio.create_task(stop.wait(), name="signal")
-    parts: set[asyncio.Task[None]] = {http, timers, relay, consumers}
-    await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    done = {task for task in parts if task.done()}
+    await asyncio.wait({*parts.values(), stopping}, return_when=asyncio.FIRST_COMPLETED)
+    done = {task for task in parts.values() if task.done()}
 
     _log.info("stopping")
-    stopping.cancel()
-    consumers.cancel()
+    for task in (stopping, parts["consumers"], parts["gauges"]):
+        task.cancel()
     server.should_exit = True
     await _within(_FINISH_SECONDS, *(consumer.stop() for consumer in running.consumers))
     running.timers.close()
     running.relay.close()
+    leaving = {parts["http"], parts["timers"], parts["relay"]}
     await asyncio.gather(
         _within(_LEAVE_SECONDS, running.broker.stop()),
-        asyncio.wait({http, timers, relay}, timeout=_LEAVE_SECONDS),
+        asyncio.wait(leaving, timeout=_LEAVE_SECONDS),
     )
     await _within(1, *(consumer.cut() for consumer in running.consumers))
-    for task in parts - done:
+    for task in set(parts.values()) - done:
         task.cancel()
-    await asyncio.wait(parts, timeout=1)
+    await asyncio.wait(parts.values(), timeout=1)
     _log.info("stopped")
     for task in done:
         error = task.exception()

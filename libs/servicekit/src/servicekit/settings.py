@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     oidc_audience: str = "oncomentor"
     outbox_days: Annotated[int, Field(ge=1, le=365)] = 7
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str | None = None
+    """Base address of an OpenTelemetry collector (OTLP over HTTP); no spans without."""
+    trace_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of traces that are kept, the same ones in every service."""
 
     def dsn(self, user: str, password_file: Path) -> str:
         """Return a PostgreSQL address for one role; it holds the password, so never log it."""

@@ -8,11 +8,11 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from servicekit import backoff, failpoint
+from servicekit import backoff, failpoint, metrics, trace
 from servicekit.errors import TransientError
 from servicekit.log import logger
 from servicekit.outbox import Cause
@@ -67,6 +67,11 @@ class _Claim:
 
     timer: Timer
     until: datetime
+
+    def traced(self, traceparent: str | None) -> "_Claim":
+        """Return the same with a timer whose events follow from this."""
+        cause = replace(self.timer.cause, traceparent=traceparent)
+        return replace(self, timer=replace(self.timer, cause=cause))
 
 
 class Timers:
@@ -142,16 +147,22 @@ class Timers:
         return [_claim_of(row) for row in rows], min(max(until, 0.005), _LONGEST_SLEEP)
 
     async def _work(self, claim: _Claim) -> None:
-        kind = claim.timer.kind
+        kind, given = claim.timer.kind, claim.timer.cause.traceparent
         effect = self._effects.get(kind)
+        outcome = "done"
         try:
             await failpoint.reach("timer.claimed")
-            await (self._perform(claim, effect) if effect else self._do_job(claim))
+            with trace.work(f"{'effect' if effect else 'job'} {kind}", given) as (_, traceparent):
+                traced = claim.traced(traceparent)
+                await (self._perform(traced, effect) if effect else self._do_job(traced))
             await failpoint.reach("timer.done")
         except _TakenError:
+            outcome = "taken"
             _log.info("timer_taken", kind=kind)
         except Exception as error:  # noqa: BLE001 - one timer's bug must not stop the others
+            outcome = "postponed"
             await self._postpone(claim, error)
+        metrics.add("timers_worked", 1, kind=kind, outcome=outcome)
         self._free[kind] += 1
         self._wake.set()
 

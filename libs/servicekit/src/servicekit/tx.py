@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from oncomentor_contracts.event import Event
-from servicekit import outbox
+from servicekit import outbox, trace
 from servicekit.errors import TransientError
 from servicekit.outbox import NO_CAUSE, Cause
 
@@ -118,7 +118,8 @@ class Database:
                     await conn.execute(
                         "SELECT set_config('app.institution', $1, true)", institution_id
                     )
-                tx = Tx(conn, datetime.now(UTC), self._source, cause or NO_CAUSE)
+                cause = cause or Cause(traceparent=trace.current())
+                tx = Tx(conn, datetime.now(UTC), self._source, cause)
                 yield tx
         except TRANSIENT_DRIVER_ERRORS as error:
             raise TransientError(f"PostgreSQL: {type(error).__name__}: {error}") from error
