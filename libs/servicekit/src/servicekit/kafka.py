@@ -84,7 +84,7 @@ def _rights(settings: Settings, topics: Collection[str], group: str | None) -> R
         found = admin.topics(topics, operations=True)
         allowed = group is None or admin.may_join(group)
     except TransientError as error:
-        if admin.refused:
+        if admin.was_refused():
             raise StartupError(
                 f"Kafka refused the password of user {settings.kafka_username}: check "
                 "ONCOMENTOR_KAFKA_USERNAME and _PASSWORD_FILE"
@@ -102,7 +102,7 @@ class _Admin:
 
     def __init__(self, settings: Settings) -> None:
         arguments = client_arguments(settings)
-        self.refused = False
+        self._refused = False
         self._client = AdminClient(
             {
                 "bootstrap.servers": arguments["bootstrap_servers"],
@@ -116,7 +116,11 @@ class _Admin:
         )
 
     def _note(self, error: KafkaError) -> None:
-        self.refused |= error.name() == "_AUTHENTICATION"
+        self._refused |= error.name() == "_AUTHENTICATION"
+
+    def was_refused(self) -> bool:
+        self._client.poll(0)  # hands over what it has to say
+        return self._refused
 
     def topics(self, names: Collection[str], *, operations: bool = False) -> dict[str, Any]:
         if not names:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import os
 import signal
 import socket
 from collections.abc import Coroutine, Iterator, Mapping
@@ -126,7 +127,7 @@ def _door(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise StartupError(
-            f"cannot listen on {host}:{port} ({error.strerror}): end what listens there or mend "
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): end what listens there or mend "
             "ONCOMENTOR_HTTP_HOST and _PORT"
         ) from error
 
