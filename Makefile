@@ -39,6 +39,7 @@ check: setup ## lint, types, import rules, SQL, generated files: what needs no s
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python contracts/tools/generate.py --check
+	@$(BIN)/python libs/servicekit/tools/metrics_table.py --check
 	@$(if $(MIGRATIONS),$(BIN)/squawk $(MIGRATIONS))
 
 fmt: setup ## format, and repair what ruff can repair
@@ -52,8 +53,9 @@ faults: setup ## kill, cut and restore things under load (tests/failures)
 	@if [ -d tests/failures ]; then $(BIN)/python -m pytest tests/failures; \
 	else echo 'no fault suite yet: it is to live in tests/failures'; fi
 
-schemas: setup ## regenerate schemas, samples and tables from the contracts
+schemas: setup ## regenerate schemas, samples and tables from the contracts, docs/metrics.md too
 	@$(BIN)/python contracts/tools/generate.py
+	@$(BIN)/python libs/servicekit/tools/metrics_table.py
 
 lock: setup ## lock what the packages declare (UPGRADE=1: everything to its newest version)
 	@$(BIN)/python requirements/lock.py $(if $(UPGRADE),--upgrade)

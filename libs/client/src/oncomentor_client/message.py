@@ -69,7 +69,13 @@ class Route(Protocol):
 
 
 def outgoing(
-    event: Event, institution_id: str, *, event_id: UUID, sequence: int, now: datetime
+    event: Event,
+    institution_id: str,
+    *,
+    event_id: UUID,
+    sequence: int,
+    now: datetime,
+    traceparent: str | None = None,
 ) -> Outgoing:
     """Return the center's event, ready to travel."""
     envelope = Envelope(
@@ -78,6 +84,7 @@ def outgoing(
         type=event.TYPE,
         subject=event.subject,
         time=now,
+        traceparent=traceparent,
         sequence=sequence,
         dataschema=event.dataschema(),
     )

@@ -21,8 +21,18 @@ class Responder:
         self._institution_id = credentials.institution_id
         self._route = route
 
-    async def respond(self, match_id: UUID, answer: Answer, person_id: UUID | None = None) -> UUID:
+    async def respond(
+        self,
+        match_id: UUID,
+        answer: Answer,
+        person_id: UUID | None = None,
+        *,
+        traceparent: str | None = None,
+    ) -> UUID:
         """Answer a match; `person_id` says who accepted or declined.
+
+        With the `traceparent` of the update that asked, the answer and all that follows stay in
+        its trace.
 
         Returns the event's id, to which a receipt will come (the route's `answers`).
 
@@ -30,13 +40,18 @@ class Responder:
             UnreachableError: not delivered; the same call again does no harm.
             RefusedError: the credentials don't allow it.
         """
-        said = response(self._institution_id, match_id, answer, person_id)
+        said = response(self._institution_id, match_id, answer, person_id, traceparent=traceparent)
         await self._route.send([said])
         return said.envelope.id
 
 
 def response(
-    institution_id: str, match_id: UUID, answer: Answer, person_id: UUID | None = None
+    institution_id: str,
+    match_id: UUID,
+    answer: Answer,
+    person_id: UUID | None = None,
+    *,
+    traceparent: str | None = None,
 ) -> Outgoing:
     """Return the answer as an event whose id is the same every time."""
     now = datetime.now(UTC)
@@ -50,4 +65,5 @@ def response(
         event_id=derived_id("response", *parts),
         sequence=int(now.timestamp() * 1000),
         now=now,
+        traceparent=traceparent,
     )

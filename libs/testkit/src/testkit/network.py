@@ -141,10 +141,13 @@ class Center:
                 update = one.event
                 if not isinstance(update, MatchUpdated):
                     continue
+                because = update.envelope.traceparent
                 if update.action_needed is ActionNeeded.CLEAR:
-                    await responder.respond(update.match_id, Answer.CLEAR)
+                    await responder.respond(update.match_id, Answer.CLEAR, traceparent=because)
                 if update.action_needed is ActionNeeded.ACCEPT:
-                    await responder.respond(update.match_id, Answer.ACCEPT, update.person_id)
+                    await responder.respond(
+                        update.match_id, Answer.ACCEPT, update.person_id, traceparent=because
+                    )
 
 
 def independent_read(

@@ -4,7 +4,7 @@ A service's `tests/conftest.py` defines the session fixture `migrations`: its fo
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,14 +73,19 @@ def stack() -> Iterator[Stack]:
 
 
 @contextmanager
-def running_stack(services: tuple[str, ...] | None = None) -> Iterator[Stack]:
+def running_stack(
+    services: tuple[str, ...] | None = None,
+    environment: Mapping[str, Mapping[str, str]] | None = None,
+) -> Iterator[Stack]:
     """Yield a stack of its own, ended and deleted afterwards, however far it came.
+
+    `environment` is more of it, by name of the service.
 
     Its folder is not pytest's: every run of pytest closes the folder above all runs' folders to
     other users, and as root PostgreSQL is one.
     """
     with tempfile.TemporaryDirectory(prefix="om-stack-", ignore_cleanup_errors=True) as name:
-        made = Stack(home=Path(name) / "home")
+        made = Stack(home=Path(name) / "home", environment=environment)
         try:
             made.up(services=services)
             yield made

@@ -80,7 +80,10 @@ class Agent:
             if answer is None:
                 continue
             person_id = update.person_id if answer is Answer.ACCEPT else None
-            self._given.add(await responder.respond(update.match_id, answer, person_id))
+            given = await responder.respond(
+                update.match_id, answer, person_id, traceparent=update.envelope.traceparent
+            )
+            self._given.add(given)
             self.answered += 1
 
     def _note(self, receipts: Sequence[Receipt]) -> None:
