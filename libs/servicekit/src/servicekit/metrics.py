@@ -55,7 +55,8 @@ COUNTERS: Final[Mapping[CounterName, Metric]] = {
     "relay_retries": Metric("{sessions}", "Times the relay began anew after a failure"),
     "timers_worked": Metric(
         "{timers}",
-        "Timers worked on, by outcome: done, postponed, given_up or taken (the lease had run out)",
+        "Timers worked on, by outcome: done, postponed, taken (the lease had run out); given_up "
+        "counts effects handed back, which are done, too",
         ("kind", "outcome"),
     ),
 }
@@ -84,7 +85,8 @@ GAUGES: Final[Mapping[GaugeName, Metric]] = {
     ),
     "relay_state": Metric(
         "{relays}",
-        "1 for the relay's state: starting, standing by, running, retrying, failing, stopped",
+        "1 for the relay's state: starting, standing by, running, ending the producer, retrying, "
+        "failing, stopped",
         ("state",),
     ),
     "timers_due": Metric("{timers}", "Timers that are due and nobody works on", ("kind",)),

@@ -197,6 +197,7 @@ class Timers:
     async def _give_up(self, claim: _Claim, effect: Effect, error: Exception) -> None:
         timer = claim.timer
         reason = str(error)[:200] if isinstance(error, TransientError) else None
+        metrics.add("timers_worked", 1, kind=timer.kind, outcome="given_up")
         _log.warning(
             "effect_handed_back",
             kind=timer.kind,
