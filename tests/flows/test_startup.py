@@ -1,12 +1,15 @@
 """A service that cannot work says so in one sentence and does not start."""
 
+import asyncio
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets to say what it exports
     AclBinding,
@@ -19,6 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets t
 )
 
 from devstack.stack import Stack
+from testkit.eventually import eventually
 from testkit.plugin import running_stack
 
 SERVICE = "scheduling"
@@ -45,6 +49,24 @@ def run(stack: Stack, *arguments: str, **changes: str) -> Ended:
         timeout=60,
         check=False,
     )
+
+
+@contextmanager
+def started(stack: Stack) -> Iterator[subprocess.Popen[str]]:
+    """Have the service running, for a test that ends it; killed if it does not end."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", f"{SERVICE}_service"],
+        env={"PATH": "/usr/bin:/bin", **stack.service_environment(SERVICE)},
+        cwd=stack.home.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def refusal(ended: Ended) -> str:
@@ -229,6 +251,31 @@ def test_one_that_cannot_start_waits_before_it_ends_so_that_its_restarts_do_not_
 
     assert refusal(started) == refusal(checked)
     assert waited > at_once + 2
+
+
+async def test_a_part_that_ends_by_itself_stops_the_service_and_says_which(stack: Stack) -> None:
+    url = f"http://{stack.address(SERVICE)}/health/ready"
+    with started(stack) as process:
+
+        async def is_ready() -> bool:
+            try:
+                async with httpx.AsyncClient() as http:
+                    return (await http.get(url)).is_success
+            except httpx.TransportError:
+                return False
+
+        await eventually(is_ready, within=40)
+        await as_superuser(stack, "REVOKE UPDATE ON kit.timers FROM oncomentor_worker")
+        try:
+            _, said = await asyncio.to_thread(process.communicate, timeout=40)
+        finally:
+            await as_superuser(stack, "GRANT UPDATE ON kit.timers TO oncomentor_worker")
+
+    assert process.returncode == 1
+    assert said == (
+        "stopped: timers ended by itself (InsufficientPrivilegeError): start the service again, "
+        "and report the log line part_ended\n"
+    )
 
 
 def test_a_port_that_is_taken_is_refused(stack: Stack) -> None:

@@ -18,7 +18,7 @@ from testkit.network import Center, Network
 from testkit.world import Row, a_mentee
 
 LIMIT_SECONDS = 10.0
-PEOPLE = 60
+PEOPLE = 150
 
 
 async def publish_whatever_happens(center: Center, rows: list[Row]) -> list[RowOutcome]:

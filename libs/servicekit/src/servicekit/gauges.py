@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 
 from servicekit import metrics
 from servicekit.errors import TransientError
+from servicekit.log import logger
 from servicekit.relay_cursor import Window
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _EVERY_SECONDS = 5.0
 _LOOP_SECONDS = 0.25
 _READ_SECONDS = 4.0
 _MOST_ROWS = 100_000
+_log = logger(__name__)
 _DATABASE: tuple[metrics.GaugeName, ...] = (
     "relay_backlog", "relay_oldest", "relay_held", "quarantine_open",
     "timers_due", "timers_working", "timers_failing", "timers_late",
@@ -45,13 +47,19 @@ class Gauges:
         """Show until cancelled."""
         metrics.show("process_started", [(self._process.create_time(), {})])
         while True:
-            self._show_process()
-            self._show_relay()
-            self._show_consumers()
-            await self._show_database()
-            missing = await self._running.health()
-            metrics.show("ready", [(float(missing.ready), {})])
+            try:
+                await self._show()
+            except Exception as error:  # noqa: BLE001 - a figure must not end a service that works
+                _log.error("gauges_failed", exc_info=error)
             await self._measure_loop()
+
+    async def _show(self) -> None:
+        self._show_process()
+        self._show_relay()
+        self._show_consumers()
+        await self._show_database()
+        health = await self._running.health()
+        metrics.show("ready", [(float(health.ready), {})])
 
     async def _measure_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -131,7 +139,7 @@ class Gauges:
                      WHERE state IN ('quarantined', 'parked') GROUP BY reason_class
                     """
                 )
-        except (TransientError, TimeoutError):
+        except (TransientError, TimeoutError, asyncpg.PostgresError):
             for name in _DATABASE:  # nothing is better than figures of some time ago
                 metrics.show(name, [])
             return

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 from faststream.kafka import KafkaBroker
 
 from servicekit import kafka, log
@@ -106,6 +107,8 @@ class Running:
                 _, oldest = await read_backlog(tx)
         except (TransientError, TimeoutError):
             missing.append("database: no connection")
+        except asyncpg.PostgresError as error:
+            missing.append(f"database: {type(error).__name__}")
         else:
             if oldest > _BEHIND_SECONDS:
                 late = f"relay: the oldest event waits since {oldest:.0f} s"
