@@ -1,7 +1,7 @@
 """Plain SQL migrations: forward only, in one order, each applied once, checked against edits.
 
 Files are named `<nnnn>_<what>.sql`; the kernel's own come before the service's. The word after the
-number says when a file may run while the service does (ADR 13):
+number says when a file may run while the service does (docs/adr/0013):
 
 - `<nnnn>_pre_<what>.sql` adds what new code needs and old code does not mind: before the new code.
 - `<nnnn>_post_<what>.sql` takes away what only old code needs: after the last of it has ended.

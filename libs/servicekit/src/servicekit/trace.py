@@ -1,4 +1,4 @@
-"""W3C trace context, so that everything one event leads to is one connected trace (ADR 12).
+"""W3C trace context, so that everything one event leads to is one connected trace (docs/adr/0012).
 
 An event said because of another is a span in that event's trace and a child of it, wherever it
 was said: in a slice of two thousand, a job, an effect. The slice is a trace of its own, linked with
@@ -6,32 +6,33 @@ the events in it. Without an exporter there are no spans, and ids alone are pass
 """
 
 import hashlib
+import random
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from uuid import UUID
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
     Span,
     SpanContext,
     SpanKind,
+    StatusCode,
     TraceFlags,
     Tracer,
 )
 
 MAX_LINKS = 32
 """Of one slice or page with the traces in it: enough to find one's way, never a cost."""
+# Source: W3C Trace Context, section 3.2; later versions may append fields, ff is none.
 _TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-.{2}.*"
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
 )
 _ROOT = Context()
-_ids = RandomIdGenerator()
 _tracer: Tracer | None = None
 
 
@@ -47,11 +48,11 @@ def child(traceparent: str | None, name: str = "event") -> str:
     It is a span named for the event, a child of its cause and linked with the work at hand.
     Without a cause that can be read it belongs to that work, or begins a trace.
     """
-    cause = _read(traceparent)
     if _tracer is None:
-        trace_id = cause.trace_id if cause else _ids.generate_trace_id()
-        return f"00-{trace_id:032x}-{_ids.generate_span_id():016x}-01"
+        match = _TRACEPARENT.fullmatch(traceparent or "")
+        return f"00-{match[1] if match else _number(128)}-{_number(64)}-01"
 
+    cause = _read(traceparent)
     work = trace.get_current_span().get_span_context()
     parent = cause or (work if work.is_valid else None)
     links = [Link(work)] if cause and work.is_valid and work.trace_id != cause.trace_id else []
@@ -72,17 +73,16 @@ def of_event(event_id: UUID) -> str:
     return f"00-{digest[:32]}-{digest[32:]}-01"
 
 
-def batch(
-    name: str, kind: SpanKind, traceparents: Iterable[str | None]
-) -> AbstractContextManager[object]:
+@contextmanager
+def batch(name: str, kind: SpanKind, traceparents: Iterable[str | None]) -> Iterator[None]:
     """Be a trace of its own for a slice or a page, linked with the first traces in it."""
     if _tracer is None:
-        return nullcontext()
+        yield
+        return
     causes = (cause for text in traceparents if (cause := _read(text)))
     links = [Link(cause) for cause in islice(causes, MAX_LINKS)]
-    return _tracer.start_as_current_span(
-        name, _ROOT, kind, links=links, record_exception=False, set_status_on_exception=True
-    )
+    with _spanning(_tracer.start_span(name, _ROOT, kind, links=links)):
+        yield
 
 
 @contextmanager
@@ -93,10 +93,25 @@ def work(
     if _tracer is None:
         yield trace.INVALID_SPAN, traceparent
         return
-    with _tracer.start_as_current_span(
-        name, _within(_read(traceparent)), kind, record_exception=False
-    ) as span:
+    with _spanning(_tracer.start_span(name, _within(_read(traceparent)), kind)) as span:
         yield span, _written(span.get_span_context())
+
+
+@contextmanager
+def _spanning(span: Span) -> Iterator[Span]:
+    """Be the current span until the block ends; of an error it keeps the type, texts quote data."""
+    try:
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            yield span
+    except BaseException as error:
+        span.set_status(StatusCode.ERROR, type(error).__name__)
+        raise
+    finally:
+        span.end()
+
+
+def _number(bits: int) -> str:
+    return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"
 
 
 def _read(traceparent: str | None) -> SpanContext | None:
