@@ -1,11 +1,16 @@
 """What an operator's tools see of the running network: one trace from profile to mail, metrics."""
 
+import asyncio
+import re
 from collections.abc import Sequence
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from devstack.service import SERVICE_NAMES
+from oncomentor_client.publisher import RowOutcome
+from oncomentor_client.session import Via
 from servicekit import metrics
 from testkit.collector import Collector, Span
 from testkit.eventually import eventually
@@ -101,3 +106,43 @@ def check_metrics(text: str) -> None:
     assert samples["oncomentor_database_connections_most"].value > 0
     assert "oncomentor_consumer_lag" in families
     assert "oncomentor_slice_duration_seconds" in families
+
+
+@pytest.mark.timeout(300)  # the relay gives a silent broker 30 seconds before it says so
+async def test_without_kafka_a_service_stays_in_service_and_says_what_waits(
+    whole: Network,
+) -> None:
+    center, programme = await whole.center(), await whole.programme()
+    await asyncio.to_thread(whole.stack.kill_part, "kafka")
+    try:
+        (taken,) = await center.publish(a_mentor("while-away", programme), via=Via.HTTP)
+        async with httpx.AsyncClient(base_url=whole.url("profile")) as http:
+
+            async def complains() -> httpx.Response | None:
+                ready = await http.get("/health/ready")
+                return ready if ready.json()["status"] == "degraded" else None
+
+            said = await eventually(complains, within=90)
+            alive = await http.get("/health/live")
+
+            async def shown() -> bool:
+                text = (await http.get("/metrics")).text
+                waiting = re.search(r"^oncomentor_relay_backlog (\S+)$", text, re.MULTILINE)
+                return waiting is not None and float(waiting[1]) >= 1
+
+            await eventually(shown, within=20)
+    finally:
+        await asyncio.to_thread(whole.stack.start_part, "kafka")
+
+    assert taken.outcome is RowOutcome.ACCEPTED
+    assert said is not None
+    assert said.status_code == alive.status_code == 200
+    assert any(reason.startswith("relay: ") for reason in said.json()["missing"])
+
+    async def well() -> bool:
+        async with httpx.AsyncClient(base_url=whole.url("profile")) as http:
+            body = (await http.get("/health/ready")).json()
+        assert body == {"status": "ready", "missing": []}
+        return True
+
+    await eventually(well, within=60, every=0.5)

@@ -59,7 +59,7 @@ class Gauges:
         self._show_consumers()
         await self._show_database()
         health = await self._running.health()
-        metrics.show("ready", [(float(health.ready), {})])
+        metrics.show("ready", [(float(not health.missing), {})])
 
     async def _measure_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -135,8 +135,10 @@ class Gauges:
                 )
                 kept = await tx.conn.fetch(
                     """
-                    SELECT reason_class, count(*) AS records FROM kit.quarantine
-                     WHERE state IN ('quarantined', 'parked') GROUP BY reason_class
+                    SELECT reason_class AS reason, state, count(*) AS records
+                      FROM kit.quarantine
+                     WHERE state IN ('quarantined', 'parked')
+                     GROUP BY reason_class, state
                     """
                 )
         except (TransientError, TimeoutError, asyncpg.PostgresError):
@@ -147,7 +149,8 @@ class Gauges:
         metrics.show("relay_oldest", [(oldest, {})])
         metrics.show("relay_held", [(row["rows"], {"topic": row["topic"]}) for row in held])
         metrics.show(
-            "quarantine_open", [(row["records"], {"reason": row["reason_class"]}) for row in kept]
+            "quarantine_open",
+            [(row["records"], {"reason": row["reason"], "state": row["state"]}) for row in kept],
         )
         names: tuple[metrics.GaugeName, ...] = (
             "timers_due", "timers_working", "timers_failing", "timers_late",

@@ -93,7 +93,11 @@ GAUGES: Final[Mapping[GaugeName, Metric]] = {
     "timers_working": Metric("{timers}", "Timers somebody holds a lease on", ("kind",)),
     "timers_failing": Metric("{timers}", "Timers that failed at their last try", ("kind",)),
     "timers_late": Metric("s", "How long the oldest timer that is due waits", ("kind",)),
-    "quarantine_open": Metric("{records}", "Records kept in quarantine, by reason", ("reason",)),
+    "quarantine_open": Metric(
+        "{records}",
+        "Records kept in quarantine, by class of reason and by state: quarantined, parked",
+        ("reason", "state"),
+    ),
     "database_connections": Metric("{connections}", "Connections in use", ("pool",)),
     "database_connections_most": Metric("{connections}", "Connections there may be", ("pool",)),
     "ready": Metric("{services}", "1 when ready, with or without complaints; 0 when not"),

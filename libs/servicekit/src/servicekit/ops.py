@@ -36,9 +36,8 @@ async def ready(request: Request) -> JSONResponse:
     """
     running: Running = request.app.state.running
     health = await running.health()
-    word = "not ready" if health.missing else "degraded" if health.complaints else "ready"
-    body = {"status": word, "missing": health.missing + health.complaints}
-    return JSONResponse(body, status_code=200 if health.ready else 503)
+    body = {"status": health.word, "missing": health.missing + health.complaints}
+    return JSONResponse(body, status_code=503 if health.missing else 200)
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from servicekit import kafka, log
 from servicekit.consumer import Consumer
 from servicekit.errors import TransientError
 from servicekit.gauges import read_backlog
+from servicekit.health import Health, Signs, judge
 from servicekit.lane import Shared
 from servicekit.relay import Relay
 from servicekit.subscription import Subscription
@@ -24,24 +24,8 @@ if TYPE_CHECKING:
     from servicekit.service import Service
 
 _METADATA_SECONDS = 2  # a new center's topics are found this soon
-_BEHIND_SECONDS = 60.0  # what was said this long ago and is not sent, though Kafka is there
 _ANSWER_SECONDS = 2.0
 _log = log.logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What keeps a service from work it could not do elsewhere, and what it merely complains of."""
-
-    missing: tuple[str, ...]
-    """Not ready: it has not begun, has no database, or nothing it says leaves it."""
-    complaints: tuple[str, ...]
-    """Ready all the same: another process would fare no better, and this one answers and keeps."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether it does its work."""
-        return not self.missing
 
 
 class Running:
@@ -94,35 +78,24 @@ class Running:
             self.timers.opened.set()
 
     async def health(self) -> Health:
-        """Return what is wrong.
-
-        Kafka's absence is no reason to be taken out of service or started again: what is said
-        waits in the outbox, and what is asked is answered.
-        """
-        missing, complaints = self._relay_health()
-        heard = [reason for consumer in self.consumers for reason in consumer.troubles]
-        (complaints if self.timers.opened.is_set() else missing).extend(heard)
+        """Return what is wrong with the service now."""
+        oldest, fault = 0.0, ""
         try:
             async with asyncio.timeout(_ANSWER_SECONDS), self.database.transaction() as tx:
                 _, oldest = await read_backlog(tx)
         except (TransientError, TimeoutError):
-            missing.append("database: no connection")
+            fault = "no connection"
         except asyncpg.PostgresError as error:
-            missing.append(f"database: {type(error).__name__}")
-        else:
-            if oldest > _BEHIND_SECONDS:
-                late = f"relay: the oldest event waits since {oldest:.0f} s"
-                (missing if self.relay.state == "running" else complaints).append(late)
-        return Health(tuple(missing), tuple(complaints))
-
-    def _relay_health(self) -> tuple[list[str], list[str]]:
-        state = self.relay.state
-        held = [f"relay: {topic} is not there or not ours to write" for topic in self.relay.held]
-        if state in {"running", "standing by"}:
-            return [], held
-        if state.startswith(("retrying", "ending")) and self.timers.opened.is_set():
-            return [], [f"relay: {state}", *held]
-        return [f"relay: {state}"], held
+            fault = type(error).__name__
+        signs = Signs(
+            caught_up=self.timers.opened.is_set(),
+            troubles=[reason for consumer in self.consumers for reason in consumer.troubles],
+            relay=self.relay.state,
+            held=self.relay.held,
+            oldest_seconds=oldest,
+            database=fault,
+        )
+        return judge(signs)
 
     async def status(self) -> dict[str, Any]:
         """Return where every part stands: counts, ids and offsets only."""
