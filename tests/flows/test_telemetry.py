@@ -81,6 +81,10 @@ async def test_from_profile_to_mail_is_one_trace_and_the_metrics_tell_of_it(
     told = "".join(map(repr, spans)) + "".join(shown)
     for private in ("people.invalid", harbor.person_id("ada"), ridge.person_id("eve")):
         assert str(private) not in told
+    for name in SERVICE_NAMES:
+        logged = whole.stack.home.log(name).read_text()
+        assert '"slice"' in logged
+        assert not re.search(r"people\.invalid|\(synthetic\)", logged)
     for text in shown:
         check_metrics(text)
 

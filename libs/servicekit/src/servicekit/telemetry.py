@@ -1,5 +1,6 @@
 """Where metrics and spans go: a Prometheus endpoint always, an OTLP collector when one is set."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,9 +60,20 @@ def exporting(service: str, settings: Settings) -> Iterator[None]:
         yield
     finally:
         trace.start(None)
-        if tracers is not None:
-            tracers.shutdown()
-        meters.shutdown(_LAST_SECONDS * 1000)
+        _end(meters, tracers)
+
+
+def _end(meters: MeterProvider, tracers: TracerProvider | None) -> None:
+    """Export what is left, as far as a collector that may be away takes it in time."""
+    endings = [lambda: meters.shutdown(_LAST_SECONDS * 1000)]
+    if tracers is not None:
+        endings.append(tracers.shutdown)
+    threads = [threading.Thread(target=end, daemon=True) for end in endings]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + _LAST_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def exposition() -> bytes:
