@@ -149,4 +149,4 @@ async def test_without_kafka_a_service_stays_in_service_and_says_what_waits(
         assert body == {"status": "ready", "missing": []}
         return True
 
-    await eventually(well, within=60, every=0.5)
+    await eventually(well, within=100, every=0.5)
