@@ -10,7 +10,7 @@ import asyncpg
 import psutil
 from aiokafka import TopicPartition
 
-from servicekit import metrics
+from servicekit import metrics, quarantine
 from servicekit.errors import TransientError
 from servicekit.log import logger
 from servicekit.relay_cursor import Window
@@ -26,7 +26,7 @@ _READ_SECONDS = 4.0
 _MOST_ROWS = 100_000
 _log = logger(__name__)
 _DATABASE: tuple[metrics.GaugeName, ...] = (
-    "relay_backlog", "relay_oldest", "relay_held", "quarantine_open",
+    "relay_backlog", "relay_oldest", "relay_held", "quarantine_records",
     "timers_due", "timers_working", "timers_failing", "timers_late",
 )  # fmt: skip
 
@@ -133,14 +133,7 @@ class Gauges:
                 held = await tx.conn.fetch(
                     "SELECT topic, count(*) AS rows FROM kit.outbox_held GROUP BY topic"
                 )
-                kept = await tx.conn.fetch(
-                    """
-                    SELECT reason_class AS reason, state, count(*) AS records
-                      FROM kit.quarantine
-                     WHERE state IN ('quarantined', 'parked')
-                     GROUP BY reason_class, state
-                    """
-                )
+                kept = await quarantine.counts(tx)
         except (TransientError, TimeoutError, asyncpg.PostgresError):
             for name in _DATABASE:  # nothing is better than figures of some time ago
                 metrics.show(name, [])
@@ -149,8 +142,11 @@ class Gauges:
         metrics.show("relay_oldest", [(oldest, {})])
         metrics.show("relay_held", [(row["rows"], {"topic": row["topic"]}) for row in held])
         metrics.show(
-            "quarantine_open",
-            [(row["records"], {"reason": row["reason"], "state": row["state"]}) for row in kept],
+            "quarantine_records",
+            [
+                (count, {"reason_class": reason, "state": state})
+                for (reason, state), count in kept.items()
+            ],
         )
         names: tuple[metrics.GaugeName, ...] = (
             "timers_due", "timers_working", "timers_failing", "timers_late",

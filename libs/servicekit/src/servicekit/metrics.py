@@ -19,7 +19,7 @@ GaugeName = Literal[
     "consumer_lag", "consumer_oldest", "consumer_partitions", "consumer_tick_age",
     "relay_backlog", "relay_oldest", "relay_held", "relay_state",
     "timers_due", "timers_working", "timers_failing", "timers_late",
-    "quarantine_open",
+    "quarantine_records",
     "database_connections", "database_connections_most",
     "ready", "caught_up", "event_loop_lag", "process_memory", "process_started",
 ]  # fmt: skip
@@ -93,10 +93,10 @@ GAUGES: Final[Mapping[GaugeName, Metric]] = {
     "timers_working": Metric("{timers}", "Timers somebody holds a lease on", ("kind",)),
     "timers_failing": Metric("{timers}", "Timers that failed at their last try", ("kind",)),
     "timers_late": Metric("s", "How long the oldest timer that is due waits", ("kind",)),
-    "quarantine_open": Metric(
+    "quarantine_records": Metric(
         "{records}",
         "Records kept in quarantine, by class of reason and by state: quarantined, parked",
-        ("reason", "state"),
+        ("reason_class", "state"),
     ),
     "database_connections": Metric("{connections}", "Connections in use", ("pool",)),
     "database_connections_most": Metric("{connections}", "Connections there may be", ("pool",)),
