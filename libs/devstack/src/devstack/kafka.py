@@ -50,11 +50,18 @@ class KafkaPart:
     state: State
     secrets: SecretStore
     cache: Path
+    behind: int | None = None
+    """The loopback port of a proxy. Whoever comes in by the port `kafka-behind` is told to come
+    back by this one, so that the proxy has all of a client's connections and not just the first."""
     name: str = "kafka"
     title: str = "Kafka"
-    ports: tuple[str, ...] = ("kafka", "kafka-controller")
     stop_steps: tuple[tuple[Signals, float], ...] = ((SIGTERM, 20.0), (SIGKILL, 5.0))
     start_seconds: float = 60.0
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """The names of its ports."""
+        return "kafka", "kafka-controller", *(() if self.behind is None else ("kafka-behind",))
 
     @property
     def folder(self) -> Path:
@@ -181,6 +188,8 @@ class KafkaPart:
             ),
             "log.dirs": data,  # relative to where it runs: a comma in a path would part it in two
         }
+        if self.behind is not None:
+            settings = _with_proxy(settings, self.state.port("kafka-behind"), self.behind)
         return "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
 
 
@@ -215,6 +224,22 @@ _SETTINGS = {
     "transaction.state.log.replication.factor": "1",
     "log.index.size.max.bytes": str(1024 * 1024),
 }
+
+
+def _with_proxy(settings: dict[str, str], port: int, proxy: int) -> dict[str, str]:
+    """Return the settings with one more listener, whose clients come back through the proxy."""
+    jaas = settings["listener.name.client.scram-sha-512.sasl.jaas.config"]
+    return {
+        **settings,
+        "listeners": f"{settings['listeners']},BEHIND://{LOOPBACK}:{port}",
+        "advertised.listeners": f"{settings['advertised.listeners']},BEHIND://{LOOPBACK}:{proxy}",
+        "listener.security.protocol.map": (
+            f"{settings['listener.security.protocol.map']},BEHIND:SASL_PLAINTEXT"
+        ),
+        "listener.name.behind.scram-sha-512.sasl.jaas.config": jaas,
+        # Tests that freeze a member of a group do not wait for the usual 6 seconds at least.
+        "group.min.session.timeout.ms": "500",
+    }
 
 
 def _cluster_id() -> str:

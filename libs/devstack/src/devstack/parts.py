@@ -34,10 +34,11 @@ class Builder:
     more_environment: Environments
     state: State
     secrets: SecretStore
+    kafka_behind: int | None = None
 
     def kafka(self) -> KafkaPart:
         """Return the broker."""
-        return KafkaPart(self.home, self.state, self.secrets, self.cache)
+        return KafkaPart(self.home, self.state, self.secrets, self.cache, self.kafka_behind)
 
     def postgres(self) -> PostgresPart:
         """Return the database server."""

@@ -52,6 +52,7 @@ class Stack:
         cache: Path | None = None,
         progress: Progress = silent,
         environment: Environments | None = None,
+        kafka_behind: int | None = None,
     ) -> None:
         """Make a handle; nothing is started or written.
 
@@ -61,6 +62,8 @@ class Stack:
             cache: where downloads are shared; by default `ONCOMENTOR_CACHE`, else the user's cache.
             progress: called with what happens, one call at a time, from whichever thread.
             environment: more settings for services, by name of the service.
+            kafka_behind: the port of a proxy that tests put between services and Kafka; it has to
+                pass on to the address `kafka-behind`.
         """
         root = repository or paths.find_repository()
         self.home = Home((home or paths.default_home(root)).absolute())
@@ -74,6 +77,7 @@ class Stack:
             environment or {},
             self._state,
             SecretStore(self.home.folder("secrets")),
+            kafka_behind,
         )
         self._postgres = build.postgres()
         self._settings = build.settings()

@@ -1,0 +1,1 @@
+"""A small network that is failed on purpose: its services, the load, the faults, the campaign."""
