@@ -49,9 +49,8 @@ fmt: setup ## format, and repair what ruff can repair
 bench: setup ## measure what docs promise against bare limits (ONLY=prefix for a part)
 	@$(BIN)/python tests/perf/run.py --only "$(ONLY)"
 
-faults: setup ## kill, cut and restore things under load (tests/failures)
-	@if [ -d tests/failures ]; then $(BIN)/python -m pytest tests/failures; \
-	else echo 'no fault suite yet: it is to live in tests/failures'; fi
+faults: setup ## kill, cut and freeze things under load and judge what is left (SEED=1 CYCLES=20; CYCLE=k: that one again)
+	@$(BIN)/python -m testkit.faults.campaign $(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(if $(CYCLE),--cycle $(CYCLE))
 
 schemas: setup ## regenerate schemas, samples and tables from the contracts, docs/metrics.md too
 	@$(BIN)/python contracts/tools/generate.py

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from testkit.faults.words import is_poison
+from testkit.faults.words import LATER_POISON, is_poison
 from testkit.history import Evidence, Logged, Reader
 
 Place = tuple[str, int, int]
@@ -57,6 +57,8 @@ def expected_of(evidence: Evidence, reader: Reader) -> Expected:
 def breaks(reader: Reader, record: Logged) -> bool:
     """Tell whether the reader's handler was built to break at this record."""
     data = record.data or {}
+    if record.type == "match.accepted.v1":
+        return is_poison(UUID(data["person_id"]), LATER_POISON)
     if reader.database != "matching":
         return False
     if record.type == "profile.changed.v1":

@@ -31,7 +31,7 @@ from testkit.history import (
     Table,
     Violation,
 )
-from testkit.judge import judge
+from testkit.judge import judge, last_records_are_newest
 
 _LOAD_SECONDS = 2.0
 _FAULT_AFTER_SECONDS = 0.6
@@ -128,6 +128,7 @@ async def run_cycle(
     """Run one cycle; the same seed sends the same commands and draws the same chances."""
     began = time.monotonic()
     marks = await state.begin(ground.access, ground.services)
+    ground.earlier = list(ground.tail.raw.values())
     await ground.tail.begin()
     ground.sink.calls.clear()
     notes = Notes()
@@ -200,7 +201,13 @@ async def _left(ground: Ground, tail: Tail, marks: dict[str, Marks]) -> list[str
                 left.append(
                     f"{reader.database}: {tp.topic}[{tp.partition}] {stands.get(tp)} of {end}"
                 )
-    return left
+    return left + _not_newest(tail, ground)
+
+
+def _not_newest(tail: Tail, ground: Ground) -> list[str]:
+    """Return the keys of compacted topics that an older state stands last of, in words."""
+    evidence = Evidence(log=tuple(tail.records), readers=readers(ground))
+    return [what for _, what in last_records_are_newest(evidence)]
 
 
 async def collect(

@@ -12,11 +12,12 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import derived_id
 from oncomentor_contracts.matching import Answer, ResponseGiven
 from oncomentor_contracts.profile import CodedProfile, PersonSubmitted, PersonWithdrawn
-from testkit.faults.words import mark_of, match_of
+from testkit.faults.words import LATER_POISON, POISON, mark_of, match_of
 from testkit.history import Door
 
 _SEALED = "eyJhbGciOiJFQ0RILUVTIn0..aXYtMTI.c2VhbGVk.dGFn"
 _POISON_SHARE = 0.03
+_LATER_POISON_SHARE = 0.01
 _DECLINE_SHARE = 0.4
 _WITHDRAW_SHARE = 0.15
 _TWICE_SHARE = 0.1
@@ -68,7 +69,9 @@ class Draw:
 
     def _command(self, nth: int, person: UUID | None) -> Command:
         poison = self.chance.random() < _POISON_SHARE
-        mark = mark_of(self.cycle, nth, poison=poison)
+        later = self.chance.random() < _LATER_POISON_SHARE
+        ending = POISON if poison else LATER_POISON if later and person is None else None
+        mark = mark_of(self.cycle, nth, ending=ending)
         if person is None:
             what, center, event = self._answer(mark)
         else:

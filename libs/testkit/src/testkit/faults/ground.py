@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from aiokafka.structs import ConsumerRecord
+
 from devstack.stack import Stack
 from devstack.state import LOOPBACK
 from oncomentor_client.credentials import Credentials
@@ -37,6 +39,8 @@ class Ground:
     access: Access
     processes: dict[str, TestProcess] = field(default_factory=dict)
     centers: tuple[Credentials, ...] = ()
+    earlier: list[ConsumerRecord] = field(default_factory=list)
+    """Records of the cycle before, for repeating them."""
 
     def replicas(self, service: str) -> list[TestProcess]:
         """Return the processes of a service."""

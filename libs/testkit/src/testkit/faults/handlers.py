@@ -33,7 +33,15 @@ from oncomentor_contracts.scheduling import (
 from servicekit.subscription import Refusal, Timer
 from servicekit.tx import Tx
 from testkit.faults import store
-from testkit.faults.words import bucket_of, is_poison, match_of, pledger_of, session_of
+from testkit.faults.words import (
+    LATER_POISON,
+    POISON,
+    bucket_of,
+    is_poison,
+    match_of,
+    pledger_of,
+    session_of,
+)
 
 BOOK, SEND = "book_session", "send_message"
 _CENTER = "faults-center"
@@ -42,8 +50,8 @@ _BOOKING_DELAYS = 5  # timers are due at once or some tens of milliseconds later
 _DELAY = timedelta(milliseconds=40)
 
 
-def _break_at(mark: UUID) -> None:
-    if is_poison(mark):
+def _break_at(mark: UUID, ending: int = POISON) -> None:
+    if is_poison(mark, ending):
         raise LookupError("a handler's bug, on purpose")
 
 
@@ -178,6 +186,9 @@ async def log_facts(
     events: Sequence[MatchProposed | MatchDeclined | MatchAccepted], tx: Tx
 ) -> Sequence[Event]:
     """Add facts to their matches' chains, in order."""
+    for event in events:
+        if isinstance(event, MatchAccepted):
+            _break_at(event.person_id, LATER_POISON)
     await store.insert_heard(tx, events)
     by_match = sorted(events, key=lambda event: event.match_id)  # stable: the order stays
     for match_id, facts in groupby(by_match, key=lambda event: event.match_id):

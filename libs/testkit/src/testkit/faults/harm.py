@@ -12,6 +12,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, Signals
 
 from testkit.eventually import eventually
+from testkit.faults import inject
 from testkit.faults.cycle import Fault, Scene
 from testkit.faults.plan import PLACES, Action, Order
 from testkit.faults.processes import TestProcess
@@ -258,5 +259,7 @@ FAULTS: dict[str, Fault] = {
     "clock an hour ahead": skew_clock(_HOUR),
     "clock an hour behind": skew_clock(-_HOUR),
     "roll to new contracts": roll_contracts,
+    "repeat records": inject.repeat,
+    "bad records": inject.write_bad,
 }  # fmt: skip
 """Every fault by the name that reports give it."""

@@ -5,16 +5,16 @@ from uuid import UUID
 
 from oncomentor_contracts.identifiers import derived_id
 
-POISON = 0xDEAD
-"""The last 16 bits of a mark at which a handler breaks."""
+POISON, LATER_POISON = 0xDEAD, 0xBEEF
+"""The last 16 bits of a mark at which matching's handlers break, or those of the fact's readers."""
 BUCKETS = 4
 """Subjects of each kind that many marks of a cycle share, so that lanes meet in them."""
 
 
-def mark_of(cycle: int, nth: int, *, poison: bool = False) -> UUID:
+def mark_of(cycle: int, nth: int, *, ending: int | None = None) -> UUID:
     """Return the nth mark of a cycle: it goes in with a command and comes out in a fact."""
     middle = derived_id("mark", str(cycle), str(nth)).int >> 48 & (1 << 80) - 1
-    return UUID(int=cycle << 96 | middle << 16 | (POISON if poison else nth % POISON))
+    return UUID(int=cycle << 96 | middle << 16 | (nth % LATER_POISON if ending is None else ending))
 
 
 def cycle_of(mark: UUID) -> int:
@@ -22,9 +22,9 @@ def cycle_of(mark: UUID) -> int:
     return mark.int >> 96
 
 
-def is_poison(mark: UUID) -> bool:
-    """Tell whether a handler is to break at this mark."""
-    return mark.int & 0xFFFF == POISON
+def is_poison(mark: UUID, ending: int = POISON) -> bool:
+    """Tell whether handlers are to break at this mark."""
+    return mark.int & 0xFFFF == ending
 
 
 def match_of(person_id: UUID) -> UUID:
