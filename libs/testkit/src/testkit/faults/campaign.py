@@ -10,12 +10,15 @@ import json
 import logging
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from testkit.faults.cycle import Result, run_cycle
+from testkit.faults.disk import small_disks
+from testkit.faults.drill import DRILLS
 from testkit.faults.ground import REPLICAS, Ground, ground
 from testkit.faults.harm import FAULTS
 from testkit.faults.plan import PLACES
@@ -23,6 +26,7 @@ from testkit.faults.report import Done, Report, table
 from testkit.history import write_evidence
 
 _REPORT = Path("build/faults.json")
+_ONCE, _FORK = 2, 17
 _TIME = 12  # slow is not broken: what follows can be judged all the same
 
 
@@ -33,7 +37,7 @@ def fault_of(seed: int, cycle: int) -> str:
     """
     if cycle % 2 == 0:
         return f"kill at {PLACES[(seed + cycle // 2) % len(PLACES)]}"
-    others = [name for name in FAULTS if not name.startswith("kill at ")]
+    others = [*(name for name in FAULTS if not name.startswith("kill at ")), *DRILLS]
     turn, place = divmod(cycle // 2, len(others))
     random.Random(f"{seed}/{turn}").shuffle(others)  # noqa: S311 - a replayable choice
     return others[place]
@@ -71,8 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(seed: int, todo: Sequence[int], report: Report, folder: Path) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    # Ended gently, it ends what it has started.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     began, lasted = time.monotonic(), 0
-    async with ground(folder) as made:
+    async with ground(folder, small_disks) as made:
         await made.start(REPLICAS, {})
         _say(f"up after {time.monotonic() - began:.0f} s; logs are in {folder}")
         for left, cycle in _counting_down(todo):
@@ -90,8 +98,10 @@ async def _run(seed: int, todo: Sequence[int], report: Report, folder: Path) -> 
                 await _anew(made)
 
 
-async def _cycle(made: Ground, seed: int, cycle: int) -> tuple[Done, Result]:
+async def _cycle(made: Ground, seed: int, cycle: int) -> tuple[Done, Result | None]:
     name = fault_of(seed, cycle)
+    if name in DRILLS:
+        return await _drill(made, seed, cycle, name), None
     result = await run_cycle(made, seed_of(seed, cycle), FAULTS[name])
     return (
         Done(
@@ -111,8 +121,20 @@ async def _cycle(made: Ground, seed: int, cycle: int) -> tuple[Done, Result]:
     )
 
 
-def _tell(done: Done, result: Result, folder: Path) -> None:
-    write_evidence(result.evidence, folder)
+async def _drill(made: Ground, seed: int, cycle: int, name: str) -> Done:
+    began = time.monotonic()
+    problems = await DRILLS[name](made, seed_of(seed, cycle))
+    number = _FORK if name == "database restored" else _ONCE
+    return Done(
+        seed, cycle, name, round(time.monotonic() - began, 2), 0, 0,
+        violations=[(number, problem) for problem in problems],
+        load=round(os.getloadavg()[0], 1),
+    )  # fmt: skip
+
+
+def _tell(done: Done, result: Result | None, folder: Path) -> None:
+    if result is not None:
+        write_evidence(result.evidence, folder)
     for number, what in done.violations:
         _say(f"  invariant {number}: {what}")
     _say(f"  history, log and tables: {folder}; services' logs: {folder.parent}")

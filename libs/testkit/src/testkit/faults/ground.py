@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,8 @@ class Ground:
     access: Access
     processes: dict[str, TestProcess] = field(default_factory=dict)
     centers: tuple[Credentials, ...] = ()
+    disks: Mapping[str, Path] = field(default_factory=dict)
+    """Small disks by the part that has all it has there."""
     earlier: list[ConsumerRecord] = field(default_factory=list)
     """Records of the cycle before, for repeating them."""
 
@@ -105,9 +107,21 @@ class Ground:
 _starts = itertools.count(0, 1000)  # so that the notes of one test's processes are not another's
 
 
+Disks = Callable[[Path], AbstractContextManager[Mapping[str, Path]]]
+
+
+@contextmanager
+def no_disks(home: Path) -> Iterator[Mapping[str, Path]]:
+    """Leave stores on the disk that is there."""
+    yield {}
+
+
 @asynccontextmanager
-async def ground(folder: Path, *, small_disks: Sequence[Path] = ()) -> AsyncIterator[Ground]:
-    """Yield a stack of its own with migrated databases and two centers; no service runs yet."""
+async def ground(folder: Path, disks: Disks = no_disks) -> AsyncIterator[Ground]:
+    """Yield a stack of its own with migrated databases and two centers; no service runs yet.
+
+    `disks` is given the stack's home before it starts, and may put file systems there.
+    """
     with tempfile.TemporaryDirectory(prefix="om-faults-", ignore_cleanup_errors=True) as name:
         sink = Sink()
         await sink.start()
@@ -117,7 +131,9 @@ async def ground(folder: Path, *, small_disks: Sequence[Path] = ()) -> AsyncIter
         await postgres.start()
         stack = Stack(home=Path(name) / "home", kafka_behind=kafka.port)
         made = Ground(stack, folder, kafka, postgres, sink, Tail(stack), Access(stack))
+        mounts = ExitStack()
         try:
+            made.disks = mounts.enter_context(disks(stack.home.root))
             await asyncio.to_thread(stack.up, services=())
             for part in _BEHIND:
                 host, _, port = stack.address(part).partition(":")
@@ -134,6 +150,7 @@ async def ground(folder: Path, *, small_disks: Sequence[Path] = ()) -> AsyncIter
             for end in (kafka, postgres, sink):
                 await end.stop()
             await asyncio.to_thread(stack.down)
+            mounts.close()
 
 
 _BEHIND = ("kafka-behind", "postgres")

@@ -14,6 +14,7 @@ from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, Signals
 from testkit.eventually import eventually
 from testkit.faults import inject
 from testkit.faults.cycle import Fault, Scene
+from testkit.faults.disk import fill_disk
 from testkit.faults.plan import PLACES, Action, Order
 from testkit.faults.processes import TestProcess
 from testkit.faults.service import SESSION_MS
@@ -261,5 +262,7 @@ FAULTS: dict[str, Fault] = {
     "roll to new contracts": roll_contracts,
     "repeat records": inject.repeat,
     "bad records": inject.write_bad,
+    "full disk of kafka": fill_disk("kafka"),
+    "full disk of postgres": fill_disk("postgres"),
 }  # fmt: skip
 """Every fault by the name that reports give it."""

@@ -20,6 +20,7 @@ from testkit.faults.plan import Order, carried_out
 
 _STOP_SECONDS = 15.0
 _ANSWER_SECONDS = 2.0
+_ORDER_SECONDS = 15.0
 _MODULE = "testkit.faults.service"
 
 
@@ -119,7 +120,7 @@ class TestProcess:
         Raises:
             httpx.HTTPError: it does not answer.
         """
-        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=_ORDER_SECONDS) as client:
             answer = await client.put(f"{self.url}/faults", json=[asdict(o) for o in orders])
             answer.raise_for_status()
 

@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from testkit.faults.plan import Order, Plan
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SESSION_MS = 3_000
-_LEASE = timedelta(seconds=3)  # a killed process's timers are taken up this soon
+_LEASE = timedelta(seconds=8)  # a killed process's timers are taken up this soon
 _NEW = os.environ.get("FAULTS_CONTRACT") == "new"
 
 _FACTS: dict[Any, Any] = {
@@ -146,14 +147,18 @@ def _orders(plan: Plan) -> APIRouter:
 async def _send(timer: Timer) -> datetime:
     """Hand the message to the sink; the timer's key is what it may be told apart by."""
     try:
-        async with httpx.AsyncClient(timeout=5) as client:
-            answer = await client.post(
-                os.environ["FAULTS_SINK"], content=b"", headers={"Idempotency-Key": timer.key}
-            )
-            answer.raise_for_status()
+        answer = await _client().post(
+            os.environ["FAULTS_SINK"], content=b"", headers={"Idempotency-Key": timer.key}
+        )
+        answer.raise_for_status()
     except httpx.HTTPError as error:
         raise TransientError(f"the sink: {type(error).__name__}") from error
     return datetime.now(UTC)
+
+
+@cache
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=5)
 
 
 def _skew_clock(by: timedelta) -> None:

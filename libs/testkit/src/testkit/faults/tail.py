@@ -153,6 +153,6 @@ def _plain_id(text: str | None) -> str | None:
 def _json(value: bytes | None) -> dict[str, Any] | None:
     try:
         data = json.loads(value or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
