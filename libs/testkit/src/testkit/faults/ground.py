@@ -83,13 +83,12 @@ class Ground:
                 await conn.execute(
                     "DELETE FROM kit.outbox; DELETE FROM kit.outbox_held; DELETE FROM kit.timers"
                 )
-                await conn.executemany(
-                    """
-                    UPDATE kit.consumer_offsets SET next_offset = $3
-                     WHERE topic = $1 AND partition = $2
-                    """,
-                    [(tp.topic, tp.partition, end) for tp, end in ends.items()],
-                )
+                for table in ("consumer_offsets", "relay_positions"):
+                    await conn.executemany(
+                        f"UPDATE kit.{table} SET next_offset = $3"  # noqa: S608 - one of two names
+                        " WHERE topic = $1 AND partition = $2",
+                        [(tp.topic, tp.partition, end) for tp, end in ends.items()],
+                    )
 
     def _port(self, name: str) -> int:
         # The stack's own memory of ports: one that stays, and that nobody else takes by chance.

@@ -10,13 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from servicekit import failpoint, inbox, outbox, verdict
-from servicekit.apply import apply_records
+from servicekit import failpoint, inbox, outbox
+from servicekit.backlog import Judged
 from servicekit.lane import Lane
 from servicekit.position import lock_position, update_position
-from servicekit.relay_cursor import Cursor, Window
+from servicekit.relay_cursor import Cursor, Page, Window
 from servicekit.tx import Database, Tx
-from servicekit.verdict import Record
 
 _RACE_SECONDS = 0.01  # between a look and a write, as a busy database makes it
 
@@ -24,23 +23,22 @@ _RACE_SECONDS = 0.01  # between a look and a write, as a busy database makes it
 def _offset_before_the_work() -> None:
     """Commit the offset row in a transaction of its own, then apply."""
 
-    async def apply(self: Any, records: Sequence[Record]) -> None:
-        topic = self._subscription.topic
-        judged = [(record, verdict.judge(record, topic)) for record in records]
-        after = records[-1].offset + 1
-        async with self._database.transaction() as tx:
+    async def transact(self: Any, judged: Sequence[Judged], apply: Any) -> None:
+        after = judged[-1][0].offset + 1
+        await failpoint.reach("slice.begin")
+        async with self._shared.database.transaction() as tx:
             fence = await lock_position(tx, self.where, not_before=self.next_offset)
             await update_position(tx, self.where, max(fence, after))
         await failpoint.reach("slice.locked")
-        async with self._database.transaction() as tx:
+        async with self._shared.database.transaction() as tx:
             todo = [pair for pair in judged if pair[0].offset >= fence]
-            await apply_records(tx, self._subscription, self.where.topic, todo)
+            await apply(tx, self._subscription, self.where.topic, todo)
             await failpoint.reach("slice.applied")
         self.next_offset = max(fence, after)
-        self._queue.drop(len(records))
-        self._progressed()
+        self._intake.applied(len(judged))
+        self._shared.progressed()
 
-    _replace(Lane, "_apply", apply)
+    _replace(Lane, "_transact", transact)
 
 
 def _outbox_outside() -> None:
@@ -67,11 +65,11 @@ def _cursor_before_the_acks() -> None:
     """Move the relay's cursor when a page is read, not when Kafka has it."""
     page = Cursor.page
 
-    async def page_and_move(self: Cursor, window: Window, after: int, most: int) -> Any:
-        rows = await page(self, window, after, most)
-        if rows:
-            await self.move(window, rows[-1]["seq"], [])
-        return rows
+    async def page_and_move(self: Cursor, window: Window, after: int) -> Page:
+        found = await page(self, window, after)
+        if found.rows:
+            await self.move(window, found, {}, [])
+        return found
 
     _replace(Cursor, "page", page_and_move)
 
@@ -88,17 +86,19 @@ def _no_inbox() -> None:
 def _sequence_without_the_lock() -> None:
     """Look a subject's count up, add one, write it back."""
 
-    async def next_sequences(tx: Tx, events: Sequence[Any]) -> dict[tuple[str, str], list[int]]:
-        found: dict[tuple[str, str], list[int]] = {}
-        for key in sorted({(event.topic_name, event.subject) for event in events}):
-            count = sum((event.topic_name, event.subject) == key for event in events)
-            last = await tx.conn.fetchval(
+    async def next_sequences(tx: Tx, keys: Sequence[tuple[str, str]]) -> list[int]:
+        last: dict[tuple[str, str], int] = {}
+        for key in sorted(set(keys)):
+            found = await tx.conn.fetchval(
                 "SELECT sequence FROM kit.subject_sequences WHERE topic = $1 AND subject = $2", *key
             )
-            first = (last or 0) + 1
-            found[key] = list(range(first + count - 1, first - 1, -1))
+            last[key] = found or 0
         await asyncio.sleep(_RACE_SECONDS)
-        for (topic, subject), numbers in found.items():
+        numbers = []
+        for key in keys:
+            last[key] += 1
+            numbers.append(last[key])
+        for (topic, subject), number in last.items():
             await tx.conn.execute(
                 """
                 INSERT INTO kit.subject_sequences (topic, subject, sequence) VALUES ($1, $2, $3)
@@ -106,9 +106,9 @@ def _sequence_without_the_lock() -> None:
                 """,
                 topic,
                 subject,
-                numbers[0],
+                number,
             )
-        return found
+        return numbers
 
     _replace(outbox, "_next_sequences", next_sequences)
 

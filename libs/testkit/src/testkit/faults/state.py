@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from devstack.stack import Stack
+from servicekit import record_headers
 from testkit.faults.tail import digest_of
 from testkit.history import CursorMove, Heard, Kept, PositionMove, Said, Table
 
@@ -150,22 +151,21 @@ async def rows_of(conn: "Connection", database: str, table: str) -> dict[str, st
 async def outbox_since(conn: "Connection", database: str, since: Marks) -> list[Said]:
     """Return the outbox's rows since the mark."""
     rows = await conn.fetch(
-        "SELECT seq, topic, header_names, header_values FROM kit.outbox WHERE seq > $1",
-        since.outbox,
+        "SELECT seq, topic, subject, sequence, headers FROM kit.outbox WHERE seq > $1", since.outbox
     )
     found = []
     for row in rows:
-        named = dict(zip(row["header_names"], row["header_values"], strict=True))
-        texts = {name: value.decode() for name, value in named.items()}
+        named = dict(record_headers.unpack(row["headers"], row["sequence"]))
+        event_id, event_type = named["ce_id"].decode(), named["ce_type"].decode()
         found.append(
             Said(
                 database,
                 row["seq"],
                 row["topic"],
-                texts["ce_id"],
-                texts["ce_type"],
-                texts["ce_subject"],
-                int(texts["ce_sequence"]),
+                event_id,
+                event_type,
+                row["subject"],
+                row["sequence"],
             )
         )
     return found
