@@ -187,14 +187,9 @@ def test_a_bad_history_is_found_out(case: str) -> None:
     assert invariant in {violation.invariant for violation in judge(evidence)}
 
 
-def a_booking(nth: int) -> Logged:
-    return replace(
-        a_fact(nth),
-        topic="scheduling.session",
-        type="session.booked.v1",
-        subject=f"session-{nth}",
-        source=None,
-    )
+def a_booking(nth: int) -> Said:
+    topic, event_type = "scheduling.session", "session.booked.v1"
+    return Said("scheduling", nth, topic, f"event-{nth}", event_type, f"session-{nth}", 1)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +206,7 @@ def test_a_message_goes_out_once_and_once_more_at_most_for_a_crash(
 ) -> None:
     reader = Reader("notification", {}, frozenset())
     evidence = Evidence(
-        log=(a_booking(1),), readers=(reader,), calls=calls, interruptions=interruptions
+        said=(a_booking(1),), readers=(reader,), calls=calls, interruptions=interruptions
     )
 
     assert (15 not in {violation.invariant for violation in judge(evidence)}) is holds

@@ -62,7 +62,7 @@ class Ground:
                 made = TestProcess(service, f"{service}-{letter}", environment, self.folder)
                 port = await asyncio.to_thread(self._port, made.name)
                 made.environment = {**environment, "ONCOMENTOR_HTTP_PORT": str(port)}
-                made.more = dict(more)
+                made.usual = dict(more)
                 made.starts = next(_starts)
                 self.processes[made.name] = made
         await asyncio.gather(*(one.start() for one in self.processes.values()))

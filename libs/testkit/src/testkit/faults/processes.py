@@ -35,8 +35,10 @@ class TestProcess:
     """The service and a letter, such as `matching-b`."""
     environment: Mapping[str, str]
     folder: Path
-    more: dict[str, str] = field(default_factory=dict)
-    """Settings of the next start besides its usual ones."""
+    usual: Mapping[str, str] = field(default_factory=dict)
+    """Settings of every start besides those of its service, such as a mistake to make."""
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the next starts alone."""
     starts: int = 0
     _process: asyncio.subprocess.Process | None = None
 
@@ -78,7 +80,13 @@ class TestProcess:
             "FAULTS_PROCESS": f"{self.name}.{self.starts}",
             "FAULTS_NOTES": str(self._notes),
         }
-        environment = {**paths.inherited_environment(), **self.environment, **own, **self.more}
+        environment = {
+            **paths.inherited_environment(),
+            **self.environment,
+            **own,
+            **self.usual,
+            **self.more,
+        }
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", _MODULE,
