@@ -5,9 +5,12 @@ Each drill returns what was wrong, and leaves the ground as it found it.
 
 import asyncio
 import shutil
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -70,7 +73,7 @@ async def restore_database(ground: Ground, seed: int) -> list[str]:
     await ground.stop()
     data = ground.stack.home.folder("postgres") / "data"
     earlier, later = data.with_name("earlier"), data.with_name("later")
-    await _with_postgres_down(ground, lambda: shutil.copytree(data, earlier, symlinks=True))
+    await _with_postgres_down(ground, partial(_copy, data, earlier))
     await ground.start(REPLICAS, {})
     await run_cycle(ground, seed)
     await ground.stop()
@@ -175,6 +178,10 @@ def _delete_records(ground: Ground, gone: list[TopicPartition]) -> None:
     admin = _admin(ground)  # kept: its requests end with it
     for future in admin.delete_records(gone).values():
         future.result(_REQUEST_SECONDS)
+
+
+def _copy(data: Path, to: Path) -> None:
+    subprocess.run(["cp", "-a", str(data), str(to)], check=True)  # with its owners
 
 
 async def _with_postgres_down(ground: Ground, work: Callable[[], object]) -> None:
