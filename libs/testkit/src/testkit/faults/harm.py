@@ -32,8 +32,8 @@ def _owners(place: str) -> tuple[str, ...]:
         return ("notification",)
     if place.startswith("timer."):
         return "scheduling", "notification"
-    if place == "relay.took_over":
-        return "profile", "notification"  # of the others a second replica takes over
+    if place.startswith("relay."):
+        return "profile", "notification"  # of the others one replica alone has the relay
     return "profile", "matching", "scheduling", "notification"
 
 
