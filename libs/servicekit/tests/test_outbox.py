@@ -165,12 +165,10 @@ async def test_days_are_made_ahead_and_dropped_once_they_are_sent_and_old(
     await insert(owner, 30)  # no relay was there to make the day: in the default partition
     cursor = Cursor(conn, "test")
     await cursor.take_over()
-    assert await day_tables(conn) == sorted(
-        [*(day_table(n) for n in (-9, -8, -7, 0, 1, 2)), "kit.outbox_other_days"]
-    )
 
     await Housekeeping(7).keep(conn)
-    assert len(await day_tables(conn)) == 7  # nothing is sent yet
+    there = set(await day_tables(conn))
+    assert there >= {day_table(n) for n in (-9, -8, -7, 0, 1, 2)}  # nothing is sent yet
 
     window = await cursor.look()
     assert window is not None

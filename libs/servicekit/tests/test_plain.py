@@ -76,7 +76,7 @@ async def left_behind(tx: Tx, outcome: Outcome) -> list[Any]:
     tables = [
         "SELECT subject, word FROM heard ORDER BY nth",
         "SELECT subject_key, sequence, event_id FROM kit.applied_subjects ORDER BY subject_key",
-        "SELECT topic, record_key, record_value FROM kit.outbox ORDER BY seq",
+        "SELECT topic, subject, sequence, record_value FROM kit.outbox ORDER BY seq",
         "SELECT reason_class, state FROM kit.quarantine ORDER BY record_offset",
     ]
     rows = [[tuple(row) for row in await tx.conn.fetch(sql)] for sql in tables]

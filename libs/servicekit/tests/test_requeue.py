@@ -22,7 +22,7 @@ from oncomentor_contracts.topics import (
     SCHEDULING_AVAILABILITY,
 )
 from servicekit import kept as kept_rows
-from servicekit import migrate, quarantine
+from servicekit import migrate, quarantine, record_headers
 from servicekit.apply import Outcome, apply_records
 from servicekit.errors import TransientError
 from servicekit.ingress import HttpRecord
@@ -202,8 +202,8 @@ async def test_what_a_retried_record_says_follows_from_its_first_id(desk: Desk) 
 
     await desk.retry(record)
 
-    (said,) = await desk.rows("SELECT header_names, header_values FROM kit.outbox")
-    headers = dict(zip(said["header_names"], said["header_values"], strict=True))
+    (said,) = await desk.rows("SELECT headers, sequence FROM kit.outbox")
+    headers = dict(record_headers.unpack(said["headers"], said["sequence"]))
     assert headers["ce_causationid"] == str(event_id).encode()
     assert headers["ce_correlationid"] == b"the-chain"
     (applied,) = await desk.rows("SELECT event_id FROM kit.applied_subjects")

@@ -22,6 +22,7 @@ from scheduling_service import handlers
 from scheduling_service.domain import work
 from scheduling_service.domain.match import Booking
 from scheduling_service.store import projection
+from servicekit import trace
 from servicekit.errors import UnprocessableError
 from servicekit.tx import Tx
 
@@ -61,8 +62,9 @@ async def test_people_are_refreshed_each_with_the_cause_of_their_change(tx: Tx) 
     await handlers.project_people([profile], tx)
 
     (payload,) = await timers(tx, work.REFRESH_PEOPLE)
-    event_id = str(profile.envelope.id)
-    assert payload == {"people": {str(ADA): [None, f"story of {ADA}", event_id]}}
+    event_id = profile.envelope.id
+    cause = [trace.of_event(event_id), f"story of {ADA}", str(event_id)]
+    assert payload == {"people": {str(ADA): cause}}
 
 
 async def test_many_people_are_refreshed_in_parts(tx: Tx) -> None:
