@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -336,50 +336,59 @@ async def test_an_effect_cut_off_before_its_record_is_performed_again_with_the_s
     assert await words(database) == ["mail-1: nth 2"]
 
 
+class Together:
+    """Work that each kind does once as many are at it as may be; counts who was at it together."""
+
+    def __init__(self, bounds: Mapping[str, int]) -> None:
+        self.bounds = bounds
+        self.most: Counter[str] = Counter()
+        self.begun: list[str] = []
+        self._now: Counter[str] = Counter()
+        self._full = {kind: asyncio.Event() for kind in bounds}
+
+    async def work(self, kind: str) -> None:
+        self.begun.append(kind)
+        self._now[kind] += 1
+        self.most[kind] = max(self.most[kind], self._now[kind])
+        if self._now[kind] == self.bounds[kind]:
+            self._full[kind].set()
+        await self._full[kind].wait()
+        self._now[kind] -= 1
+
+    async def ring(self, timer: Timer, tx: Tx) -> Sequence[Event]:
+        await self.work("ring")
+        return []
+
+    async def send(self, timer: Timer) -> str:
+        await self.work(timer.kind)
+        return "sent"
+
+
 async def test_ten_thousand_due_at_once_are_worked_off_a_few_at_a_time_beside_other_kinds(
     database: Database,
 ) -> None:
-    now: Counter[str] = Counter()
-    most: Counter[str] = Counter()
-    begun: list[str] = []
-    bounds = {"ring": 3, "mail": 5, "hook": 1}
-    full = {kind: asyncio.Event() for kind in bounds}
-
-    async def work(kind: str) -> None:
-        """Take until as many as may be have been at it together, once."""
-        begun.append(kind)
-        now[kind] += 1
-        most[kind] = max(most[kind], now[kind])
-        if now[kind] == bounds[kind]:
-            full[kind].set()
-        await full[kind].wait()
-        now[kind] -= 1
-
-    async def ring_slowly(timer: Timer, tx: Tx) -> Sequence[Event]:
-        await work("ring")
-        return []
-
-    async def send(timer: Timer) -> str:
-        await work(timer.kind)
-        return "sent"
-
+    together = Together({"ring": 3, "mail": 5, "hook": 1})
     await schedule_many(database, "ring", 10_000)
     await schedule_many(database, "mail", 10_000)
     await schedule(database, "alone", kind="hook")  # due last of all
-    effects = {"mail": an_effect(send, concurrency=5), "hook": an_effect(send, concurrency=2)}
-    async with running(database, job=ring_slowly, effects=effects) as timers:
+    effects = {
+        "mail": an_effect(together.send, concurrency=5),
+        "hook": an_effect(together.send, concurrency=2),
+    }
+    async with running(database, job=together.ring, effects=effects) as timers:
         working = 0
 
         async def enough() -> bool:
             nonlocal working
             working = max(working, len(timers._working))
-            return min(Counter(begun)["ring"], Counter(begun)["mail"]) > 300
+            begun = Counter(together.begun)
+            return min(begun["ring"], begun["mail"]) > 300
 
         await eventually(enough, within=60, every=0.001)
 
-    assert most == bounds
+    assert together.most == together.bounds
     assert 0 < working <= 3 + 5 + 2
-    assert begun.index("hook") < 20
+    assert together.begun.index("hook") < 20
     assert await left(database) > 10_000
 
 
