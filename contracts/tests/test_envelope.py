@@ -10,6 +10,7 @@ from cloudevents.core.formats.json import JSONFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oncomentor_contracts import envelope as envelope_module
 from oncomentor_contracts.envelope import (
     Envelope,
     EnvelopeError,
@@ -110,6 +111,41 @@ def test_headers_from_anyone_give_an_envelope_or_an_envelope_error(noise: list[H
 def test_documents_from_anyone_give_an_envelope_or_an_envelope_error(document: bytes) -> None:
     with pytest.raises(EnvelopeError):
         from_structured(document)
+
+
+spoilt = st.sampled_from(
+    [b"", b"\x00", b"\xff", b"1.0", b"0", b"-1", b"01", b"2026-02-30T00:00:00Z", b"2026-02-03Z",
+     b"2026-02-03T04:05:06+01:00", b"/services/x", b"application/json; charset=utf-8", b"x" * 600,
+     "\u0661".encode(), b"urn:uuid:eb77208d-0c48-8965-9ba1-c152e3f4062d", None]
+)  # fmt: skip
+
+
+@UNHURRIED
+@given(envelopes, st.data())
+def test_the_quick_way_of_reading_headers_never_differs_from_the_careful_one(
+    envelope: Envelope, data: st.DataObject
+) -> None:
+    given_headers: list[Header] = list(envelope.headers())
+    for _ in range(data.draw(st.integers(0, 3))):
+        nth = data.draw(st.integers(0, len(given_headers) - 1))
+        match data.draw(st.sampled_from(["spoil", "drop", "double", "add"])):
+            case "spoil":
+                given_headers[nth] = given_headers[nth][0], data.draw(spoilt | st.binary())
+            case "drop" if len(given_headers) > 1:
+                del given_headers[nth]
+            case "double":
+                given_headers.append(given_headers[nth])
+            case _:
+                given_headers.append(("ce_newer", data.draw(spoilt)))
+
+    quick = envelope_module._spelt_as_usual(tuple(given_headers), UUID)
+
+    if quick is not None:
+        assert quick == envelope_module._spelt_otherwise(tuple(given_headers))
+
+
+def test_what_our_own_relay_writes_is_read_the_quick_way() -> None:
+    assert envelope_module._spelt_as_usual(tuple(an_envelope().headers()), UUID) == an_envelope()
 
 
 def test_headers_of_others_are_passed_over() -> None:
