@@ -115,15 +115,13 @@ def _spelt_as_usual(headers: tuple[Header, ...], uuid: Callable[[str], UUID]) ->
         return None
     try:
         octets = b"".join(found.values())
-        if len(octets) > _MAX_TEXT or b"\0" in octets:
-            return None
         if found["content-type"] != _CONTENT_TYPE or found["ce_specversion"] != _SPEC_VERSION:
             return None
         source, time = found["ce_source"].decode(), found["ce_time"].decode()
         kind, subject = found["ce_type"].decode(), found["ce_subject"].decode()
         sequence = found.get("ce_sequence")
         number = int(sequence) if sequence and sequence.isdigit() else None
-        if not _is_source(source) or time[-1] != "Z":
+        if not _is_source(source) or time[-1] != "Z" or len(octets) > _MAX_TEXT or 0 in octets:
             return None
         if sequence and not (number and number < _SEQUENCES):
             return None
