@@ -7,7 +7,7 @@ from oncomentor_cli.demo.cast import CENTERS, PROGRAMMES
 from oncomentor_cli.demo.faults import faulty_people
 from oncomentor_cli.demo.files import CenterFile, write_files
 from oncomentor_cli.demo.generator import people
-from oncomentor_cli.demo.rules import Known, broken_rules, known
+from oncomentor_cli.demo.rules import Known, broken_rules, has_common_hours, known
 from oncomentor_client.people import Person, read_people
 from oncomentor_client.row import BadRow
 from oncomentor_contracts.identifiers import derived_id
@@ -124,3 +124,17 @@ def test_the_hub_alone_can_find_some_faults() -> None:
         "unknown_programme",
         "programme_not_open",
     }
+
+
+def test_who_may_meet_does_not_hang_on_the_hour_at_which_it_is_asked() -> None:
+    # At half past midnight in UTC it is still yesterday in America, and soon tomorrow in Asia.
+    hours = [datetime(2026, 11, 26, hour, 30, tzinfo=UTC) for hour in (0, 5, 12, 23)]
+    pairs = [(a, b) for a in everybody() for b in everybody() if a is not b]
+
+    answers = {
+        now: [has_common_hours(mentor, mentee, 45, now) for mentor, mentee in pairs]
+        for now in hours
+    }
+
+    for now, answer in answers.items():
+        assert answer == answers[hours[2]], now

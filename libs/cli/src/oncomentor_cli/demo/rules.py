@@ -124,9 +124,18 @@ def _instant(day: date, clock: time, zone: ZoneInfo) -> datetime:
 
 
 def _longest_common(mentor: Known, mentee: Known, begin: datetime) -> timedelta:
-    ours, theirs = (list(free_spans(one, begin, days=7)) for one in (mentor, mentee))
-    common = [min(a[1], b[1]) - max(a[0], b[0]) for a in ours for b in theirs]
-    return max(common, default=timedelta(0))
+    """Return the longest time both are free that starts in the seven days from `begin`'s in UTC.
+
+    People's own days are looked at from the day before to the day after: when a new day has begun
+    in UTC, it is still the old one in America.
+    """
+    week = datetime.combine(begin.astimezone(UTC).date(), time(), UTC)
+    ours, theirs = (
+        list(free_spans(one, week - timedelta(days=1), days=10)) for one in (mentor, mentee)
+    )
+    common = [(max(a[0], b[0]), min(a[1], b[1])) for a in ours for b in theirs]
+    inside = (end - start for start, end in common if week <= start < week + timedelta(days=7))
+    return max(inside, default=timedelta(0))
 
 
 def _may_be_together(one: str, other: str) -> bool:

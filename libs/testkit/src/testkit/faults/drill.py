@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from confluent_kafka import TopicPartition
@@ -107,7 +106,7 @@ async def _runs_restored(ground: Ground) -> list[str]:
 DRILLS: dict[str, Drill] = {
     "topic recreated": recreate_topic,
     "records expired": expire_records,
-    **({"database restored": restore_database} if find_spec("servicekit.reconcile") else {}),
+    "database restored": restore_database,
 }
 """By the name that reports give it; the last needs a relay that knows a restored database."""
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from importlib.util import find_spec
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
@@ -15,8 +14,6 @@ from testkit.faults.cycle import Scene
 from testkit.faults.ground import Ground
 from testkit.history import Injected
 
-MENDS_STATES = find_spec("servicekit.relay_watch") is not None
-"""Whether owners repair what a late relay writes to their compacted topics."""
 _REPEATED = 40
 _EARLIER = 10
 _WAIT_SECONDS = 0.6
@@ -29,9 +26,11 @@ async def repeat(scene: Scene) -> None:
     await asyncio.sleep(_WAIT_SECONDS)
     ground = scene.ground
     await ground.tail.read()
-    now = [record for record in ground.tail.raw.values() if _may_repeat(record)]
+    now = list(ground.tail.raw.values())
     chosen = scene.chance.sample(now, min(_REPEATED, len(now)))
-    chosen += scene.chance.sample(ground.earlier, min(_EARLIER, len(ground.earlier)))
+    # A state of an earlier cycle would be mended: said again in this one, which knows nothing of it.
+    earlier = [record for record in ground.earlier if _kind(record) is not Kind.STATE]
+    chosen += scene.chance.sample(earlier, min(_EARLIER, len(earlier)))
     scene.chance.shuffle(chosen)
     by_writer: dict[str, list[ConsumerRecord]] = {}
     for record in chosen:
@@ -92,9 +91,9 @@ def _bad(center: str) -> Sequence[tuple[bytes | None, bytes | None, Headers]]:
     )
 
 
-def _may_repeat(record: ConsumerRecord) -> bool:
+def _kind(record: ConsumerRecord) -> Kind | None:
     topic = topic_of(record.topic)
-    return topic is not None and (topic.kind is not Kind.STATE or MENDS_STATES)
+    return topic.kind if topic else None
 
 
 def _writer(name: str) -> str:
