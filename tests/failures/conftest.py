@@ -9,9 +9,9 @@ import pytest_asyncio
 from testkit.faults.ground import Ground, ground
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def battlefield(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
-    """A stack behind proxies for all tests of this folder; each starts the services it needs."""
+    """A stack behind proxies for the tests of one file: mutated kernels leave no sound history."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is killed is said to be away
     folder: Path = tmp_path_factory.mktemp("faults")
     async with ground(folder) as made:
