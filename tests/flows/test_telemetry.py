@@ -54,7 +54,9 @@ async def test_from_profile_to_mail_is_one_trace_and_the_metrics_tell_of_it(
         sent = [span for span in spans if span.name == "effect send_mail"]
         for mail in sent:
             way = lineage(mail, spans)
-            if {span.service for span in way} == set(SERVICE_NAMES):
+            # Not the mail that asks whether to accept: the invitation, at the end of the story.
+            booked = any(span.name == "say session.booked.v1" for span in way)
+            if booked and {span.service for span in way} == set(SERVICE_NAMES):
                 return way
         return []
 
