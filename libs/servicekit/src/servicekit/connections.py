@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10.0
 _COMMAND_SECONDS = 30.0  # for a server that no longer answers; one that does ends it before
-_CLOSE_SECONDS = 1.0
+_CLOSE_SECONDS = 0.5
 _LIMITS = {
     "statement_timeout": "25s",
     "lock_timeout": "10s",

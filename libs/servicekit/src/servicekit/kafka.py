@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Collection, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ async def topic_ids(settings: Settings, topics: Collection[str]) -> dict[str, st
     Raises:
         TransientError: the broker did not answer.
     """
-    found = await asyncio.to_thread(lambda: _Admin(settings).topics(topics))
+    found = await _Admin(settings).topics(topics)
     return {name: str(topic.topic_id) for name, topic in found.items()}
 
 
@@ -75,14 +76,10 @@ async def rights(settings: Settings, topics: Collection[str], group: str | None)
         TransientError: the broker did not answer.
         StartupError: it refused our password.
     """
-    return await asyncio.to_thread(_rights, settings, topics, group)
-
-
-def _rights(settings: Settings, topics: Collection[str], group: str | None) -> Rights:
     admin = _Admin(settings)
     try:
-        found = admin.topics(topics, operations=True)
-        allowed = group is None or admin.may_join(group)
+        found = await admin.topics(topics, operations=True)
+        allowed = group is None or await admin.may_join(group)
     except TransientError as error:
         if admin.was_refused():
             raise StartupError(
@@ -98,7 +95,7 @@ def _rights(settings: Settings, topics: Collection[str], group: str | None) -> R
 
 
 class _Admin:
-    """One blocking look at the broker."""
+    """One look at the broker, without a thread of ours that a stopping process would wait for."""
 
     def __init__(self, settings: Settings) -> None:
         arguments = client_arguments(settings)
@@ -122,7 +119,7 @@ class _Admin:
         self._client.poll(0)  # hands over what it has to say
         return self._refused
 
-    def topics(self, names: Collection[str], *, operations: bool = False) -> dict[str, Any]:
+    async def topics(self, names: Collection[str], *, operations: bool = False) -> dict[str, Any]:
         if not names:
             return {}
         futures = self._client.describe_topics(
@@ -130,24 +127,25 @@ class _Admin:
             request_timeout=_TIMEOUT_SECONDS,
             include_authorized_operations=operations,
         )
-        answers = {name: _answer(future, _NOT_OURS) for name, future in futures.items()}
+        answers = {name: await _answer(future, _NOT_OURS) for name, future in futures.items()}
         return {name: answer for name, answer in answers.items() if answer is not None}
 
-    def may_join(self, group: str) -> bool:
+    async def may_join(self, group: str) -> bool:
         (future,) = self._client.describe_consumer_groups(
             [group], request_timeout=_TIMEOUT_SECONDS, include_authorized_operations=True
         ).values()
-        described = _answer(future, {"GROUP_AUTHORIZATION_FAILED"})
+        described = await _answer(future, {"GROUP_AUTHORIZATION_FAILED"})
         if described is None:
             return False
         operations = described.authorized_operations
         return operations is None or "READ" in {operation.name for operation in operations}
 
 
-def _answer(future: Any, refusals: Collection[str]) -> Any:
+async def _answer(future: "Future[Any]", refusals: Collection[str]) -> Any:
     """Return what the broker answered; None for one of these refusals."""
     try:
-        return future.result(_TIMEOUT_SECONDS)
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            return await asyncio.wrap_future(future)
     except KafkaException as error:
         if error.args[0].name() in refusals:
             return None

@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import socket
+import time
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
 _WORKER_CONNECTIONS = 12  # one per busy lane and job; more only wait on the same disk
 _API_CONNECTIONS = 5
 # Stopping takes less than ten seconds, whatever is away: the orchestrator kills later than that,
-# and what was cut off is rolled back and read again.
-_FINISH_SECONDS = 5.0  # slices, jobs, requests
-_LEAVE_SECONDS = 2.0  # the rest of the outbox; telling Kafka that we go
+# and what was cut off is rolled back and read again. Counted from the signal; the pools and the
+# collector of telemetry take three more at most.
+_FINISHED_AT = 4.0  # slices, jobs, requests
+_LEFT_AT = 5.5  # the rest of the outbox; telling Kafka that we go
+_CUT_AT = 6.0
+_ENDED_AT = 6.5
+_CANCEL_SECONDS = 0.2  # for what is late to give back what it holds
 _log = log.logger(__name__)
 
 
@@ -166,21 +171,19 @@ async def _serve(
     done = {task for task in parts.values() if task.done()}
 
     _log.info("stopping")
+    began = time.monotonic()
     for task in (stopping, parts["consumers"], parts["gauges"]):
         task.cancel()
     server.should_exit = True
-    await _within(_FINISH_SECONDS, *(consumer.stop() for consumer in running.consumers))
+    await _until(began + _FINISHED_AT, *(consumer.stop() for consumer in running.consumers))
     running.timers.close()
     running.relay.close()
-    leaving = {parts["http"], parts["timers"], parts["relay"]}
-    await asyncio.gather(
-        _within(_LEAVE_SECONDS, running.broker.stop()),
-        asyncio.wait(leaving, timeout=_LEAVE_SECONDS),
-    )
-    await _within(1, *(consumer.cut() for consumer in running.consumers))
+    leaving = asyncio.wait({parts["http"], parts["timers"], parts["relay"]})
+    await _until(began + _LEFT_AT, running.broker.stop(), leaving)
+    await _until(began + _CUT_AT, *(consumer.cut() for consumer in running.consumers))
     for task in set(parts.values()) - done:
         task.cancel()
-    await asyncio.wait(parts.values(), timeout=1)
+    await asyncio.wait(parts.values(), timeout=max(0, began + _ENDED_AT - time.monotonic()))
     _log.info("stopped")
     for task in done:
         error = task.exception()
@@ -209,15 +212,15 @@ async def _consume(running: Running) -> None:
     await asyncio.Event().wait()
 
 
-async def _within(seconds: float, *steps: Coroutine[Any, Any, None]) -> None:
-    """Run the steps side by side and leave those that take longer."""
+async def _until(end: float, *steps: Coroutine[Any, Any, Any]) -> None:
+    """Run the steps side by side until `end` of the monotonic clock; cancel those that are late."""
     tasks = [asyncio.create_task(step) for step in steps]
     if not tasks:
         return
-    _, late = await asyncio.wait(tasks, timeout=seconds)
+    _, late = await asyncio.wait(tasks, timeout=max(0, end - time.monotonic()))
     for task in late:
         task.cancel()
-    await asyncio.wait(tasks, timeout=1)
+    await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
             _log.warning("stopped_badly", error=f"{type(error).__name__}: {error}")
