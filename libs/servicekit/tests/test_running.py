@@ -1,9 +1,10 @@
 """The kernel on a real broker and a real database, with one service in this process."""
 
 import asyncio
+import gc
 import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import KafkaError
 from aiokafka.record.util import calc_crc32c
 
 from devstack.stack import Stack
@@ -24,7 +27,7 @@ from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import Answer, ResponseGiven
 from oncomentor_contracts.receipt import Outcome, Problem, ReceiptAccepted, ReceiptRejected
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_RESPONSE
-from servicekit import kafka, migrate, serving
+from servicekit import consumer, kafka, migrate, polling, serving
 from servicekit.service import Service
 from servicekit.settings import Settings
 from servicekit.subscription import Refusal, Subscription, Timer
@@ -349,6 +352,60 @@ async def test_a_record_that_cannot_be_decoded_stops_its_partition_alone(bench: 
     topic = INGRESS_RESPONSE.named(sick)  # no later test is to meet it
     past = "UPDATE kit.consumer_offsets SET next_offset = 3 WHERE topic = $1 AND partition = 0"
     await bench.rows(past, topic)
+
+
+async def loading(_: object) -> bool:
+    raise KafkaError("Unexpected exception in heartbeat task: GroupLoadInProgressError()")
+
+
+async def gone(_: object) -> bool:
+    raise LookupError("a bug in the coordination")
+
+
+async def cancelled(_: object) -> bool:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("step", "failing"),
+    [
+        ("_do_heartbeat", loading),
+        ("_maybe_do_autocommit", gone),
+        ("_maybe_do_autocommit", cancelled),
+    ],
+)
+async def test_a_group_whose_coordination_ended_is_joined_anew(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    failing: Callable[[object], Awaitable[bool]],
+) -> None:
+    # An idle service has nothing to commit, which would tell it that it is no member any more.
+    monkeypatch.setattr(consumer, "_WATCH_SECONDS", 1.0)
+    monkeypatch.setattr(polling, "_STUCK_SECONDS", 1.0)
+    well = getattr(GroupCoordinator, step)
+    failed, went_on = asyncio.Event(), asyncio.Event()
+
+    async def once(coordinator: GroupCoordinator, *arguments: object) -> object:
+        if failed.is_set():
+            went_on.set()
+            return await well(coordinator, *arguments)
+        failed.set()
+        return await failing(coordinator)
+
+    response = a_response(bench.center)
+    async with bench.running(), bench.http() as http:
+        await eventually(lambda: is_ready(http))
+        monkeypatch.setattr(GroupCoordinator, step, once)
+        for coordinator in coordinators():  # none looks by itself while all is well
+            coordinator.request_rejoin()
+        await asyncio.wait_for(went_on.wait(), 30)
+        await bench.publish(response)
+        await eventually(lambda: bench.has_heard(response), within=30)
+
+
+def coordinators() -> list[GroupCoordinator]:
+    return [one for one in gc.get_objects() if isinstance(one, GroupCoordinator)]
 
 
 async def test_a_position_set_back_is_read_again(bench: Bench) -> None:

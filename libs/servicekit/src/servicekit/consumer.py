@@ -1,6 +1,7 @@
 """One consumer group: FastStream hands it records, it hands them to the partitions' lanes."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,7 +32,7 @@ from servicekit.verdict import Record
 _CHUNK = 400  # records fetched and judged at a time, while they are warm: some 10 ms of work
 _COMMIT_EVERY_SECONDS = 1.0
 _COMMIT_SECONDS = 5.0
-_IDENTITY_SECONDS = 15.0  # between looks whether the topics are still the same
+_WATCH_SECONDS = 15.0  # between looks whether topics are still the same and polls get through
 _STOP_SECONDS = 3.0  # for the slices at hand; longer ones are rolled back and read again
 _LAST_COMMIT_SECONDS = 1.0
 _log = logger(__name__)
@@ -206,14 +207,38 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await self._commit_offsets(within=_COMMIT_SECONDS)
 
     async def _keep_watch(self) -> None:
-        """Notice a topic that was deleted and made again though its offsets still fit."""
+        """Notice a topic that was deleted and made again though its offsets still fit.
+
+        And a consumer that does not mend by itself, while the broker answers.
+        """
         while True:
-            await asyncio.sleep(_IDENTITY_SECONDS)
+            await asyncio.sleep(_WATCH_SECONDS)
             with suppress(TransientError):
                 ids = await topic_ids(self._settings, {tp.topic for tp in self.lanes})
                 for tp, lane in self.lanes.items():
                     if lane.where.topic_id != ids.get(tp.topic, lane.where.topic_id):
                         lane.doubt()
+                if self.polling.is_stuck:
+                    await self._join_anew()
+
+    async def _join_anew(self) -> None:
+        """Join the group with another consumer in place of this one."""
+        if self._subscriber is None:
+            return
+        _log.warning("group_joined_anew", group=self.group, reason=self.polling.fault)
+        await self.on_partitions_revoked(list(self.lanes))
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._subscriber.stop()
+        for attempt in itertools.count(1):
+            await self.cut()
+            try:
+                await self._subscriber.start()
+            except KafkaError as error:
+                self.polling.note(error)
+                await asyncio.sleep(backoff.delay(attempt))
+            else:
+                return
 
     async def _commit_offsets(self, *, within: float) -> None:
         offsets = {

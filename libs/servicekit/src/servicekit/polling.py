@@ -29,6 +29,7 @@ from servicekit.verdict import Record
 _POLL_SECONDS = 5.0  # a rebalance that waits for a broker would hold a poll for good
 _CAREFUL_SECONDS = 60.0
 _FAULT_SECONDS = 15.0  # how long a failure is told; the next one renews it
+_STUCK_SECONDS = 5.0
 _IDLE_SECONDS = 0.05
 _NO_POSITION = (NoOffsetForPartitionError, OffsetOutOfRangeError)
 _UNDECODABLE = (UnsupportedCodecError, CorruptRecordException, RecordTooLargeError)
@@ -49,11 +50,22 @@ class Polling:
         self._getmany: Any = None
         self._careful_until = 0.0
         self._fault, self._fault_at = "", 0.0
+        self._failing_since, self._failed_at = 0.0, 0.0
 
     @property
     def fault(self) -> str:
         """What Kafka answered lately instead of records; empty when all is well."""
         return self._fault if time.monotonic() - self._fault_at < _FAULT_SECONDS else ""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether one poll after the other fails: the consumer will not mend by itself.
+
+        aiokafka's coordination can end for good, or repeat one error of a heartbeat for good
+        (a broker that starts answers GroupLoadInProgress, which it does not expect there).
+        """
+        fails = time.monotonic() - self._failed_at < _STUCK_SECONDS
+        return fails and self._failed_at - self._failing_since >= _STUCK_SECONDS
 
     def tick(self) -> None:
         """Show that the loop turns."""
@@ -78,8 +90,7 @@ class Polling:
             return await self._one_by_one()
         try:
             async with asyncio.timeout(_POLL_SECONDS):
-                found: Found = await self._getmany(timeout_ms=timeout_ms, max_records=max_records)
-                return found
+                return await self._fetch(timeout_ms=timeout_ms, max_records=max_records)
         except TimeoutError:
             return {}  # it waited for an assignment, so nothing was drained
         except ConsumerStoppedError:
@@ -93,8 +104,18 @@ class Polling:
             for lane in self._lanes.values():
                 lane.rewind()
             if not _is_undecodable(error):
-                self.note(error)
+                self._fail(error)
             return {}
+
+    async def _fetch(self, *partitions: TopicPartition, **limits: Any) -> Found:
+        try:
+            found: Found = await self._getmany(*partitions, **limits)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise KafkaError("aiokafka's coordination was cancelled") from None  # and not we
+        return found
 
     async def _one_by_one(self) -> Found:
         found: Found = {}
@@ -119,6 +140,13 @@ class Polling:
             await asyncio.sleep(_IDLE_SECONDS)
         return found
 
+    def _fail(self, error: Exception) -> None:
+        self.note(error)
+        now = time.monotonic()
+        if now - self._failed_at > _STUCK_SECONDS:
+            self._failing_since = now
+        self._failed_at = now
+
     def _doubt(self, error: KafkaError) -> None:
         """Have the lane find its position: the log does not reach there, or it never had one."""
         (where,) = error.args  # a partition, or a dict of partitions
@@ -129,7 +157,7 @@ class Polling:
     async def _drain(self, tp: TopicPartition, records: list[Record]) -> None:
         """Take one record at a time, so that those before an unreadable one are not lost."""
         while len(records) < MAX_SLICE:
-            one = (await self._getmany(tp, timeout_ms=0, max_records=1)).get(tp)
+            one = (await self._fetch(tp, timeout_ms=0, max_records=1)).get(tp)
             if not one:
                 return
             records += one
@@ -140,7 +168,7 @@ class Polling:
             return
         taken = lane.offer(records) if records else True
         if not _is_undecodable(error):
-            self.note(error)
+            self._fail(error)
             lane.rewind()
         elif taken:
             lane.end_with(
