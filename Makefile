@@ -31,7 +31,7 @@ status: setup ## say what runs, where, and how it is
 	@$(BIN)/oncomentor dev status
 
 test: setup ## run every test, on a real Kafka and a real PostgreSQL
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup ## lint, types, import rules, SQL, generated files: what needs no stack
 	@$(BIN)/ruff check --quiet .
