@@ -130,6 +130,7 @@ async def _cycle(made: Ground, seed: int, cycle: int) -> tuple[Done, Result | No
 async def _drill(made: Ground, seed: int, cycle: int, name: str) -> Done:
     began = time.monotonic()
     problems = await DRILLS[name](made, seed_of(seed, cycle))
+    made.tail.raw.clear()  # some of it was passed over for good: nothing to repeat
     number = _FORK if name == "database restored" else _ONCE
     return Done(
         seed, cycle, name, round(time.monotonic() - began, 2), 0, 0,

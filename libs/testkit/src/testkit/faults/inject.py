@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord
 
 from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.topics import Kind, topic_of
+from testkit.faults import state
 from testkit.faults.cycle import Scene
 from testkit.faults.ground import Ground
 from testkit.history import Injected
@@ -28,8 +29,15 @@ async def repeat(scene: Scene) -> None:
     await ground.tail.read()
     now = list(ground.tail.raw.values())
     chosen = scene.chance.sample(now, min(_REPEATED, len(now)))
-    # A state of an earlier cycle would be mended: said again in this one, which knows nothing of it.
-    earlier = [record for record in ground.earlier if _kind(record) is not Kind.STATE]
+    # A state of an earlier cycle would be mended: said again in this one, which knows nothing of it;
+    # and what of it is kept, with its followers, would be kept again.
+    kept = await state.kept_subjects(ground.access, ground.services)
+    earlier = [
+        record
+        for record in ground.earlier
+        if _kind(record) is not Kind.STATE
+        and (record.key or b"").decode(errors="replace") not in kept
+    ]
     chosen += scene.chance.sample(earlier, min(_EARLIER, len(earlier)))
     scene.chance.shuffle(chosen)
     by_writer: dict[str, list[ConsumerRecord]] = {}

@@ -121,6 +121,16 @@ async def begin(access: Access, databases: Sequence[str]) -> dict[str, Marks]:
     return marks
 
 
+async def kept_subjects(access: Access, databases: Sequence[str]) -> set[str]:
+    """Return the subjects of which something was ever quarantined or parked."""
+    found: set[str] = set()
+    for database in databases:
+        async with access.to(database) as conn:
+            rows = await conn.fetch("SELECT DISTINCT subject FROM kit.quarantine")
+            found |= {row["subject"] for row in rows if row["subject"]}
+    return found
+
+
 async def read(access: Access, marks: Mapping[str, Marks]) -> Books:
     """Return everything that was written since the marks."""
     books = Books()
