@@ -20,7 +20,10 @@ _MAX_TEXT: Final = 512  # characters; ids and sources are far shorter, a megabyt
 
 _CONTENT_TYPE: Final = CONTENT_TYPE.encode()
 _SPEC_VERSION: Final = SPEC_VERSION.encode()
-_OTHERS: Final = ("ce_dataschema", "ce_traceparent", "ce_correlationid", "ce_causationid")
+_RELAYED: Final = (
+    "content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time",
+    "ce_dataschema", "ce_traceparent", "ce_correlationid", "ce_causationid", "ce_sequence",
+)  # fmt: skip
 _SEQUENCES: Final = 2**63  # what a bigint holds
 
 Header = tuple[str, bytes | None]
@@ -70,11 +73,11 @@ class Envelope(NamedTuple):
     def attributes(self) -> dict[str, str]:
         """Return the attributes that are set, as CloudEvents text, in a fixed order."""
         optional = {
-            "sequence": None if self.sequence is None else str(self.sequence),
             "dataschema": self.dataschema,
             "traceparent": self.traceparent,
             "correlationid": self.correlationid,
             "causationid": self.causationid,
+            "sequence": None if self.sequence is None else str(self.sequence),
         }
         return {
             "specversion": SPEC_VERSION,
@@ -97,38 +100,57 @@ def from_headers(headers: Iterable[Header], uuid: Callable[[str], UUID] = UUID) 
     """Return the envelope of a Kafka record in binary mode.
 
     Headers that are neither `ce_*` nor `content-type` belong to others (tracing, relays) and
-    are passed over, whatever they hold. Headers as our own writers spell them are read in one go;
-    all others attribute by attribute, which also finds the error. `uuid` makes the id: database
-    drivers have faster classes than Python's.
+    are passed over, whatever they hold. What our relays write of an event that another one led
+    to, which is nearly all, is read in one go; all else attribute by attribute, which also finds
+    the error. `uuid` makes the id: database drivers have faster classes than Python's.
 
     Raises:
         EnvelopeError: such a header has a null or non-UTF-8 value, an attribute is missing, doubled
             or malformed, or the content type is not JSON. Quarantine the record.
     """
     headers = tuple(headers)
-    return _spelt_as_usual(headers, uuid) or _spelt_otherwise(headers)
+    return _as_relayed(headers, uuid) or _spelt_otherwise(headers)
 
 
-def _spelt_as_usual(headers: tuple[Header, ...], uuid: Callable[[str], UUID]) -> Envelope | None:
-    found: dict[str, Any] = dict(headers)
-    if len(found) < len(headers) or not all(found.values()):
-        return None
+def _as_relayed(headers: tuple[Any, ...], uuid: Callable[[str], UUID]) -> Envelope | None:
     try:
-        octets = b"".join(found.values())
-        if found["content-type"] != _CONTENT_TYPE or found["ce_specversion"] != _SPEC_VERSION:
+        (
+            (n0, content_type),
+            (n1, version),
+            (n2, id_),
+            (n3, source),
+            (n4, kind),
+            (n5, subject),
+            (n6, time),
+            (n7, schema),
+            (n8, trace),
+            (n9, flow),
+            (n10, cause),
+            (n11, number),
+        ) = headers
+        if (n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11) != _RELAYED:
             return None
-        source, time = found["ce_source"].decode(), found["ce_time"].decode()
-        kind, subject = found["ce_type"].decode(), found["ce_subject"].decode()
-        sequence = found.get("ce_sequence")
-        number = int(sequence) if sequence and sequence.isdigit() else None
-        if not _is_source(source) or time[-1] != "Z" or len(octets) > _MAX_TEXT or 0 in octets:
+        # One text for all: that is one conversion. A null among them is a TypeError.
+        together = b"\0".join((id_, source, kind, subject, time, schema, trace, flow, cause))
+        texts = together.decode().split("\0")
+        if len(together) > _MAX_TEXT or "" in texts:
             return None
-        if sequence and not (number and number < _SEQUENCES):
+        id_, source, kind, subject, time, schema, trace, flow, cause = texts
+        if content_type != _CONTENT_TYPE or version != _SPEC_VERSION or not _is_source(source):
             return None
-        others = [value and value.decode() for value in map(found.get, _OTHERS)]
+        if (
+            time[-1] != "Z"
+            or not number.isdigit()
+            or not 0 < (sequence := int(number)) < _SEQUENCES
+        ):
+            return None
         at = datetime.fromisoformat(time)
-        return Envelope(uuid(found["ce_id"].decode()), source, kind, subject, at, number, *others)
-    except (KeyError, ValueError):  # one is missing, not UTF-8, malformed
+        # As Envelope(...) does, without its names to be matched
+        return tuple.__new__(
+            Envelope,
+            (uuid(id_), source, kind, subject, at, sequence, schema, trace, flow, cause),
+        )
+    except (AttributeError, TypeError, ValueError):  # another shape, or malformed
         return None
 
 

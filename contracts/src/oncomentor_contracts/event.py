@@ -107,14 +107,19 @@ class Event(Body):
         if event.subject != envelope.subject:
             raise ValueError(f"subject must equal {cls.SUBJECT}")
 
-        object.__setattr__(event, "_envelope", envelope)  # frozen for everybody else
-        object.__setattr__(event, "_raw", data or b"null")
+        _set_envelope(event, envelope)
+        _set_raw(event, data or b"null")
         return event
 
     @classmethod
     def dataschema(cls) -> str:
         """The URN of the schema that this code writes."""
         return f"urn:oncomentor:schema:{cls.TYPE}:{cls.REVISION}"
+
+
+# Frozen for everybody else, whose way the slots' own setters do not go.
+_set_envelope = Event.__dict__["_envelope"].__set__
+_set_raw = Event.__dict__["_raw"].__set__
 
 
 class OpenEnum(StrEnum):

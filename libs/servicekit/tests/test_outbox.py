@@ -58,6 +58,8 @@ async def test_what_is_said_reads_back_as_the_envelope_it_was(tx: Tx) -> None:
         causationid="d",
     )
     assert (envelope.traceparent or "").startswith(f"00-{'a1' * 16}-")
+    # In the order of the contract, in which they are read in one go.
+    assert record_headers.unpack(row["headers"], row["sequence"]) == envelope.headers()
     assert (row["event_id"].version, row["said_on"]) == (7, tx.now.date())
     assert second[1].sequence == 2
     assert (second[1].correlationid, second[1].causationid) == (str(second[1].id), None)

@@ -1,6 +1,7 @@
 """Exporting on and off, twice in one process, and to a collector that never answers."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +35,13 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def deaf() -> Iterator[str]:
     """A collector that takes connections and says nothing."""
+    before = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    # Exporters that were left behind end late, and say so in whatever log there is by then.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_what_is_counted_is_exposed_and_a_second_start_begins_at_nothing(

@@ -10,7 +10,7 @@ from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import Answer, MatchCleared, ResponseGiven
 from oncomentor_contracts.profile import ProfileDeleted
 from oncomentor_contracts.topics import INGRESS_RESPONSE, MATCHING_MATCH, PROFILE_PROFILE, Kind
-from servicekit.verdict import Applied, Order, PassedOver, Readable, Unreadable, judge, order
+from servicekit.verdict import Applied, Order, PassedOver, Unreadable, judge, order
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -53,8 +53,8 @@ def test_a_well_formed_event_is_readable_and_keeps_its_envelope() -> None:
 
     verdict = judge(a_record(envelope, a_clearance(envelope.subject)), MATCHING_MATCH)
 
-    assert isinstance(verdict, Readable)
-    assert verdict.event.envelope == envelope
+    assert isinstance(verdict, MatchCleared)
+    assert verdict.envelope == envelope
 
 
 def test_a_writer_that_the_topic_does_not_name_is_foreign() -> None:
@@ -122,8 +122,8 @@ def test_a_null_value_is_a_deletion_only_for_a_deletions_type() -> None:
 
     verdict = judge(a_record(deletion, None, "profile.profile"), PROFILE_PROFILE)
 
-    assert isinstance(verdict, Readable)
-    assert verdict.event == ProfileDeleted.received(deletion, None)
+    assert isinstance(verdict, ProfileDeleted)
+    assert verdict == ProfileDeleted.received(deletion, None)
     assert isinstance(judge(a_record(cleared, None), MATCHING_MATCH), Unreadable)
 
 

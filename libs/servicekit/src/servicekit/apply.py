@@ -17,7 +17,7 @@ from servicekit.outbox import NO_CAUSE, Cause, Said
 from servicekit.quarantine import Parked
 from servicekit.subscription import Bulk, Refusal, Subscription
 from servicekit.tx import TRANSIENT_DRIVER_ERRORS, Tx
-from servicekit.verdict import Readable, Record, Unreadable
+from servicekit.verdict import PassedOver, Record, Unreadable
 
 _log = logger(__name__)
 
@@ -73,8 +73,7 @@ async def apply_records(
                 outcome = await _attempt(tx, subscription, topic, judged, plainly=False)
         except _FailuresError as failed:
             judged = [
-                (record, failed.verdicts.get(id(getattr(verdict, "event", None)), verdict))
-                for record, verdict in judged
+                (record, failed.verdicts.get(id(verdict), verdict)) for record, verdict in judged
             ]
             continue
         await quarantine.insert(tx, outcome.parked)
@@ -86,24 +85,24 @@ async def _attempt(
     tx: Tx, subscription: Subscription, topic: str, judged: Sequence[Judged], *, plainly: bool
 ) -> Outcome:
     outcome = Outcome()
-    known: list[tuple[Record, Known]] = []
-    for record, verdict in judged:
-        if not isinstance(verdict, Unreadable):
-            known.append((record, verdict))
-        elif plainly:
+    known: list[tuple[Record, Known]] = [
+        (record, verdict) for record, verdict in judged if not isinstance(verdict, Unreadable)
+    ]
+    if len(known) < len(judged):
+        if plainly:
             raise NotPlainError
-        else:
-            parked = Parked(record, verdict.reason_class, verdict.reason, verdict.envelope)
-            outcome.parked.append(parked)
-            outcome.said += await _answer_refused(tx, subscription, record, verdict)
+        for record, verdict in judged:
+            if isinstance(verdict, Unreadable):
+                parked = Parked(record, verdict.reason_class, verdict.reason, verdict.envelope)
+                outcome.parked.append(parked)
+                outcome.said += await _answer_refused(tx, subscription, record, verdict)
     if not known:
         return outcome
     new = await novelty.find(tx, subscription.topic.kind, topic, known, plainly=plainly)
-    handlers = subscription.handlers
     handled = [
-        verdict.event
+        verdict
         for verdict in new.fresh
-        if isinstance(verdict, Readable) and type(verdict.event) in handlers
+        if type(verdict) in subscription.handlers and not isinstance(verdict, PassedOver)
     ]
     outcome.parked += new.parked
     outcome.duplicates += new.duplicates

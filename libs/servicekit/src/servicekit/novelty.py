@@ -8,9 +8,9 @@ from oncomentor_contracts.topics import Kind
 from servicekit import inbox
 from servicekit.quarantine import Parked
 from servicekit.tx import Tx
-from servicekit.verdict import Applied, Order, PassedOver, Readable, Record, order
+from servicekit.verdict import Applied, Order, PassedOver, Record, order
 
-Known = Readable | PassedOver
+Known = Event | PassedOver
 
 
 class ForkError(Exception):
@@ -45,7 +45,7 @@ async def find(
     if kind is Kind.INGRESS:
         return await _new_to_inbox(tx, topic, known)
     if plainly and kind is Kind.STATE:
-        if not await inbox.claim_rising(tx, topic, (verdict.envelope for _, verdict in known)):
+        if not await inbox.claim_rising(tx, topic, [verdict.envelope for _, verdict in known]):
             raise NotPlainError
         return New([verdict for _, verdict in known])
     new = await _next_in_sequence(tx, kind, topic, known)
@@ -62,8 +62,8 @@ async def _new_to_inbox(tx: Tx, topic: str, known: Sequence[tuple[Record, Known]
         if verdict.envelope.id in unseen:
             unseen.discard(verdict.envelope.id)
             new.fresh.append(verdict)
-        elif isinstance(verdict, Readable):
-            new.repeated.append(verdict.event)
+        elif not isinstance(verdict, PassedOver):
+            new.repeated.append(verdict)
             new.duplicates += 1
     return new
 

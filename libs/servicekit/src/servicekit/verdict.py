@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import pydantic
@@ -33,17 +33,6 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
     @property
     def headers(self) -> Iterable[Header]: ...  # noqa: D102
-
-
-class Readable(NamedTuple):
-    """A well-formed event of a type we know."""
-
-    event: Event
-
-    @property
-    def envelope(self) -> Envelope:
-        """The attributes it came with."""
-        return self.event.envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +67,8 @@ class Unreadable:
         return cls(reason_class, told, envelope)
 
 
-Verdict = Readable | PassedOver | Unreadable
+Verdict = Event | PassedOver | Unreadable
+"""What a record is: the well-formed event of a type we know, with its envelope, or neither."""
 
 
 class Judge:
@@ -118,7 +108,7 @@ class Judge:
                 or len(record.value or b"") > MAX_VALUE_BYTES
             ):
                 return None
-            return Readable(event_class.received(envelope, record.value))
+            return event_class.received(envelope, record.value)
         except (KeyError, ValueError, RecursionError):
             return None
 
@@ -156,8 +146,8 @@ class Judge:
         if event_class is None:
             return self._unknown(envelope)
         verdict = self._read(event_class, envelope, data)
-        if isinstance(verdict, Readable):
-            named = getattr(verdict.event, "institution_id", self._institution_id)
+        if isinstance(verdict, Event):
+            named = getattr(verdict, "institution_id", self._institution_id)
             if named != self._institution_id:
                 rule = f"must be {self._institution_id}, the center that sends it"
                 return Unreadable.because(
@@ -169,7 +159,7 @@ class Judge:
         if event_class.TOPIC is not self._topic and self._topic != event_class.TOPIC:
             return self._unknown(envelope)
         try:
-            return Readable(event_class.received(envelope, data))
+            return event_class.received(envelope, data)
         except pydantic.ValidationError as error:
             return Unreadable.because("bad_data", *_problems(error), envelope=envelope)
         except (ValueError, RecursionError) as error:
