@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 from aiokafka.record.util import calc_crc32c
@@ -406,6 +407,21 @@ async def test_a_group_whose_coordination_ended_is_joined_anew(
 
 def coordinators() -> list[GroupCoordinator]:
     return [one for one in gc.get_objects() if isinstance(one, GroupCoordinator)]
+
+
+async def test_a_group_that_fetches_no_more_is_joined_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # aiokafka's fetching ends for good where anything unexpected is raised; polls are empty then.
+    monkeypatch.setattr(consumer, "_WATCH_SECONDS", 1.0)
+    response = a_response(bench.center)
+    async with bench.running(), bench.http() as http:
+        await eventually(lambda: is_ready(http))
+        for fetcher in [one for one in gc.get_objects() if isinstance(one, Fetcher)]:
+            fetcher._fetch_task.cancel()
+            await asyncio.gather(*fetcher._pending_tasks)  # or one on its way brings the event
+        await bench.publish(response)
+        await eventually(lambda: bench.has_heard(response), within=30)
 
 
 async def test_a_position_set_back_is_read_again(bench: Bench) -> None:

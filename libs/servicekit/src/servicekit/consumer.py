@@ -219,13 +219,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     if lane.where.topic_id != ids.get(tp.topic, lane.where.topic_id):
                         lane.doubt()
                 if self.polling.is_stuck:
-                    await self._join_anew()
+                    await self._join_anew(self.polling.fault)
+                elif self._kafka._fetcher.error_future.done():  # noqa: SLF001 - polls give nothing then, and no error
+                    await self._join_anew("aiokafka fetches no more")
 
-    async def _join_anew(self) -> None:
+    async def _join_anew(self, reason: str) -> None:
         """Join the group with another consumer in place of this one."""
         if self._subscriber is None:
             return
-        _log.warning("group_joined_anew", group=self.group, reason=self.polling.fault)
+        _log.warning("group_joined_anew", group=self.group, reason=reason)
         await self.on_partitions_revoked(list(self.lanes))
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
