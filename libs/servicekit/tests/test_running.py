@@ -28,7 +28,7 @@ from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import Answer, ResponseGiven
 from oncomentor_contracts.receipt import Outcome, Problem, ReceiptAccepted, ReceiptRejected
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_RESPONSE
-from servicekit import consumer, kafka, migrate, polling, serving
+from servicekit import consumer, kafka, migrate, ops, polling, serving
 from servicekit.service import Service
 from servicekit.settings import Settings
 from servicekit.subscription import Refusal, Subscription, Timer
@@ -422,6 +422,36 @@ async def test_a_group_that_fetches_no_more_is_joined_anew(
             await asyncio.gather(*fetcher._pending_tasks)  # or one on its way brings the event
         await bench.publish(response)
         await eventually(lambda: bench.has_heard(response), within=30)
+
+
+async def test_a_poll_loop_that_does_not_come_round_is_not_alive(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops, "_FROZEN_SECONDS", 2.0)
+    take, thawed = consumer.Consumer._take, asyncio.Event()
+
+    async def hangs(self: consumer.Consumer, records: object) -> None:
+        await thawed.wait()
+        await take(self, records)
+
+    monkeypatch.setattr(consumer.Consumer, "_take", hangs)
+    response = a_response(bench.center)
+    async with bench.running(), bench.http() as http:
+
+        async def alive() -> int:
+            return (await http.get("/health/live")).status_code
+
+        async def is_frozen() -> bool:
+            return await alive() == 503
+
+        await eventually(lambda: is_ready(http))
+        await asyncio.sleep(3)
+        assert await alive() == 200  # idle, and round and round
+        await bench.publish(response)
+        await eventually(is_frozen)
+        thawed.set()
+        await eventually(lambda: bench.has_heard(response))
+        assert await alive() == 200
 
 
 async def test_a_position_set_back_is_read_again(bench: Bench) -> None:
