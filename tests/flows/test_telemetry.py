@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from devstack.service import SERVICE_NAMES
 from oncomentor_client.publisher import RowOutcome
 from oncomentor_client.session import Via
-from servicekit import metrics
+from servicekit.observing import metrics
 from testkit.collector import Collector, Span
 from testkit.eventually import eventually
 from testkit.network import Center, Network

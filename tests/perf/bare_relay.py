@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from servicekit.partition import partitions
-from servicekit.record_headers import unpack
+from servicekit.saying.partition import partitions
+from servicekit.saying.record_headers import unpack
 
 if TYPE_CHECKING:
     import asyncpg

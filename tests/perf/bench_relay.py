@@ -18,7 +18,7 @@ from surroundings import Surroundings, drained
 from oncomentor_contracts.profile import ProfileChanged
 from oncomentor_contracts.topics import MATCHING_MATCH, SCHEDULING_SESSION
 from servicekit import kafka
-from servicekit.relay import Relay
+from servicekit.saying.relay import Relay
 from servicekit.tx import Database
 
 EVENTS = 100_000

@@ -19,7 +19,9 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.profile import ProfileChanged
 from oncomentor_contracts.scheduling import AvailabilityChanged
 from oncomentor_contracts.topics import PROFILE_PROFILE
-from servicekit import kafka, log, serving
+from servicekit import kafka
+from servicekit.observing import log
+from servicekit.process import serving
 from servicekit.service import Service
 from servicekit.settings import Settings
 from servicekit.subscription import Bulk, Handler, Subscription

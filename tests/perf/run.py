@@ -11,7 +11,7 @@ from pathlib import Path
 import frame
 from surroundings import Surroundings
 
-from servicekit import log
+from servicekit.observing import log
 from testkit.plugin import running_stack
 
 _HERE = Path(__file__).parent

@@ -19,7 +19,8 @@ from aiokafka.partitioner import murmur2
 
 from devstack.stack import Stack
 from oncomentor_contracts.envelope import Header
-from servicekit import kafka, migrate
+from servicekit import kafka
+from servicekit.process import migrate
 from servicekit.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from uuid import uuid4
 from fastapi import APIRouter
 
 from oncomentor_contracts.profile import ProfileChanged
-from servicekit import log, serving
-from servicekit.http import Worker
+from servicekit.edge.http import Worker
+from servicekit.observing import log
+from servicekit.process import serving
 from servicekit.service import Service
 from servicekit.settings import Settings
 

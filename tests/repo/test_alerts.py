@@ -10,7 +10,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from servicekit.metrics import HISTOGRAMS, METRICS, exposed
+from servicekit.observing.metrics import HISTOGRAMS, METRICS, exposed
 
 SECTIONS = ["What it means for people", "Look", "Mend", "When it is not that"]
 PROMETHEUS_OWN = {"instance", "job"}

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+MAX_VALUE_BYTES = 1_000_000
+"""Of one event's data: writers refuse to say more, readers put more into quarantine."""
 INSTITUTION_ID = r"[a-z0-9][a-z0-9-]{2,39}"
 RESERVED_WORDS = frozenset(
     {

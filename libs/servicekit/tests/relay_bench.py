@@ -15,7 +15,7 @@ from oncomentor_contracts.envelope import from_headers
 from oncomentor_contracts.receipt import Outcome, ReceiptAccepted
 from oncomentor_contracts.topics import EGRESS_RECEIPT
 from servicekit import kafka
-from servicekit.relay import Relay
+from servicekit.saying.relay import Relay
 from servicekit.settings import Settings
 from servicekit.tx import Database, Tx
 

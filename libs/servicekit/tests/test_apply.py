@@ -11,13 +11,13 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import ClearedBy, MatchAccepted, MatchCleared, Side
 from oncomentor_contracts.topics import MATCHING_MATCH
-from servicekit.apply import Outcome, apply_records
+from servicekit.edge.ingress import HttpRecord
 from servicekit.errors import TransientError, UnprocessableError
-from servicekit.ingress import HttpRecord
-from servicekit.novelty import ForkError
+from servicekit.hearing.apply import Outcome, apply_records
+from servicekit.hearing.novelty import ForkError
+from servicekit.hearing.verdict import Record, Verdict, judge
 from servicekit.subscription import Bulk, Refusal, Subscription
 from servicekit.tx import Tx
-from servicekit.verdict import Record, Verdict, judge
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

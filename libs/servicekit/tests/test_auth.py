@@ -2,7 +2,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, KeySet
 
-from servicekit.auth import InvalidTokenError
+from servicekit.edge.auth import InvalidTokenError
 from testkit.issuer import Issuer
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from oncomentor_contracts.receipt import Outcome, ReceiptAccepted
-from servicekit.gauges import read_backlog
+from servicekit.process.gauges import read_backlog
 from servicekit.tx import Database, Tx
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servicekit.health import BEHIND_SECONDS, Signs, judge
+from servicekit.process.health import BEHIND_SECONDS, Signs, judge
 
 AWAY = ["retrying: KafkaConnectionError", "ending the producer: TimeoutError"]
 words = st.lists(st.text(min_size=1, max_size=9), max_size=2)

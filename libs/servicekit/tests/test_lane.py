@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncomentor_contracts.topics import INGRESS_RESPONSE, PROFILE_PROFILE, Topic
-from servicekit.backlog import (
+from servicekit.edge.ingress import HttpRecord
+from servicekit.hearing.backlog import (
     MAX_HELD_BYTES,
     MAX_QUEUED_BYTES,
     MAX_SLICE,
@@ -18,12 +19,11 @@ from servicekit.backlog import (
     Judged,
     slice_size,
 )
-from servicekit.ingress import HttpRecord
-from servicekit.lane import Lane, Shared
-from servicekit.position import Partition
+from servicekit.hearing.lane import Lane, Shared
+from servicekit.hearing.position import Partition
+from servicekit.hearing.verdict import Unreadable
 from servicekit.subscription import Subscription
 from servicekit.tx import Database
-from servicekit.verdict import Unreadable
 from testkit.eventually import eventually
 
 MakeLane = Callable[..., Lane]

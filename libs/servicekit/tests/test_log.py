@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from servicekit import log
+from servicekit.observing import log
 
 
 @pytest.fixture(autouse=True)

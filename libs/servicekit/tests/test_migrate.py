@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servicekit import migrate
 from servicekit.errors import StartupError
-from servicekit.migrate import Migration, Phase, due
+from servicekit.process import migrate
+from servicekit.process.migrate import Migration, Phase, due
 from testkit.postgres import Templates
 
 if TYPE_CHECKING:

@@ -18,12 +18,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from oncomentor_contracts.envelope import Envelope, from_headers
 from oncomentor_contracts.receipt import Problem, ReceiptRejected
-from servicekit import migrate, record_headers, trace
 from servicekit.errors import UnprocessableError
-from servicekit.housekeeping import Housekeeping
-from servicekit.outbox import Cause
-from servicekit.partition import partitions
-from servicekit.relay_cursor import Cursor
+from servicekit.observing import trace
+from servicekit.process import migrate
+from servicekit.saying import record_headers
+from servicekit.saying.housekeeping import Housekeeping
+from servicekit.saying.outbox import Cause
+from servicekit.saying.partition import partitions
+from servicekit.saying.relay_cursor import Cursor
 from servicekit.tx import Database, Tx
 from testkit.postgres import Templates
 

@@ -13,13 +13,13 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.institution import InstitutionChanged, InstitutionDeleted
 from oncomentor_contracts.topics import PROFILE_INSTITUTION
-from servicekit.apply import Outcome, apply_plainly, apply_records
-from servicekit.backlog import Judged
-from servicekit.ingress import HttpRecord
-from servicekit.novelty import ForkError, NotPlainError
+from servicekit.edge.ingress import HttpRecord
+from servicekit.hearing.apply import Outcome, apply_plainly, apply_records
+from servicekit.hearing.backlog import Judged
+from servicekit.hearing.novelty import ForkError, NotPlainError
+from servicekit.hearing.verdict import judge
 from servicekit.subscription import Bulk, Subscription
 from servicekit.tx import Tx
-from servicekit.verdict import judge
 from testkit.plugin import NOW
 
 TOPIC = "profile.institution"

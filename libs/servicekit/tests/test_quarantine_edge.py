@@ -26,8 +26,9 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import ClearedBy, MatchCleared
 from oncomentor_contracts.topics import MATCHING_MATCH
-from servicekit import kafka, migrate, serving
+from servicekit import kafka
 from servicekit.errors import UnprocessableError
+from servicekit.process import migrate, serving
 from servicekit.service import Service
 from servicekit.settings import Settings
 from servicekit.subscription import Subscription

@@ -13,8 +13,8 @@ from libs.servicekit.tests.relay_bench import Bench, PlainConnection, a_receipt,
 
 from devstack.stack import Stack
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_PROFILE
-from servicekit import relay_cursor, relay_sender
-from servicekit.relay import Relay
+from servicekit.saying import relay_cursor, relay_sender
+from servicekit.saying.relay import Relay
 from servicekit.tx import Database
 from testkit.eventually import eventually
 from testkit.postgres import Templates

@@ -15,7 +15,7 @@ import asyncpg
 from libs.servicekit.tests.relay_bench import a_receipt
 
 from oncomentor_contracts.receipt import ReceiptAccepted
-from servicekit.relay_cursor import Cursor
+from servicekit.saying.relay_cursor import Cursor
 from servicekit.tx import Database, Tx
 from testkit.postgres import Templates
 

@@ -8,7 +8,7 @@ import pytest
 from libs.servicekit.tests.relay_bench import Bench, a_receipt, has, is_in
 
 from devstack.stack import Stack
-from servicekit import relay_cursor, relay_sender
+from servicekit.saying import relay_cursor, relay_sender
 from servicekit.tx import Database
 from testkit.eventually import eventually
 from testkit.postgres import Templates

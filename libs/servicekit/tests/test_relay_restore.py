@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from libs.servicekit.tests.relay_bench import Bench, has, is_in
 
 from devstack.stack import Stack
-from servicekit import kafka, reconcile
-from servicekit import relay as relay_module
+from servicekit import kafka
 from servicekit.errors import StartupError
-from servicekit.reconcile import Reconciled, Sent, Waiting, plan
+from servicekit.saying import reconcile
+from servicekit.saying import relay as relay_module
+from servicekit.saying.reconcile import Reconciled, Sent, Waiting, plan
 from servicekit.tx import Database
 from testkit.eventually import eventually
 from testkit.postgres import Templates

@@ -13,7 +13,8 @@ from devstack.stack import Stack
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.profile import ProfileChanged, ProfileDeleted
 from oncomentor_contracts.topics import PROFILE_PROFILE
-from servicekit import kafka, relay_session
+from servicekit import kafka
+from servicekit.saying import relay_session
 from servicekit.tx import Database
 from testkit.eventually import eventually
 from testkit.postgres import Templates

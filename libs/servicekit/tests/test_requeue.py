@@ -21,17 +21,19 @@ from oncomentor_contracts.topics import (
     MATCHING_MATCH,
     SCHEDULING_AVAILABILITY,
 )
-from servicekit import kept as kept_rows
-from servicekit import migrate, quarantine, record_headers
-from servicekit.apply import Outcome, apply_records
+from servicekit.edge.ingress import HttpRecord
 from servicekit.errors import TransientError
-from servicekit.ingress import HttpRecord
-from servicekit.kept import RefusedError, UnknownRecordError
-from servicekit.quarantine import Selection
-from servicekit.requeue import Requeue
+from servicekit.hearing import quarantine
+from servicekit.hearing.apply import Outcome, apply_records
+from servicekit.hearing.quarantine import Selection
+from servicekit.hearing.verdict import judge
+from servicekit.keeping import kept as kept_rows
+from servicekit.keeping.kept import RefusedError, UnknownRecordError
+from servicekit.keeping.requeue import Requeue
+from servicekit.process import migrate
+from servicekit.saying import record_headers
 from servicekit.subscription import Subscription
 from servicekit.tx import Database, Tx
-from servicekit.verdict import judge
 from testkit.eventually import eventually
 from testkit.postgres import Templates
 

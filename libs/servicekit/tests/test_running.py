@@ -28,7 +28,10 @@ from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import Answer, ResponseGiven
 from oncomentor_contracts.receipt import Outcome, Problem, ReceiptAccepted, ReceiptRejected
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_RESPONSE
-from servicekit import consumer, kafka, migrate, ops, polling, serving
+from servicekit import kafka
+from servicekit.edge import ops
+from servicekit.hearing import consumer, polling
+from servicekit.process import migrate, serving
 from servicekit.service import Service
 from servicekit.settings import Settings
 from servicekit.subscription import Refusal, Subscription, Timer

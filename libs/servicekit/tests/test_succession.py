@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servicekit.succession import Advance, Run, Waiting, next_step
+from servicekit.keeping.succession import Advance, Run, Waiting, next_step
 
 STATES = st.sampled_from(["parked", "quarantined", "discarded"])
 SUBJECTS = st.lists(st.tuples(st.integers(1, 12), STATES), max_size=20).map(

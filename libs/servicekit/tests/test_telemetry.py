@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from servicekit import metrics, telemetry, trace
+from servicekit.observing import metrics, telemetry, trace
 from servicekit.settings import Settings
 
 

@@ -10,7 +10,7 @@ from oncomentor_contracts.identifiers import uuid7
 from oncomentor_contracts.matching import Answer, MatchCleared, ResponseGiven
 from oncomentor_contracts.profile import ProfileDeleted
 from oncomentor_contracts.topics import INGRESS_RESPONSE, MATCHING_MATCH, PROFILE_PROFILE, Kind
-from servicekit.verdict import Applied, Order, PassedOver, Unreadable, judge, order
+from servicekit.hearing.verdict import Applied, Order, PassedOver, Unreadable, judge, order
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from servicekit.metrics import COUNTERS, HISTOGRAMS, METRICS, exposed
+from servicekit.observing.metrics import COUNTERS, HISTOGRAMS, METRICS, exposed
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 _HEAD = """\
@@ -14,7 +14,7 @@ _HEAD = """\
 asking more often costs nothing. No metric names or counts a person. The alerts made of them are in
 [deploy/prometheus/rules](../deploy/prometheus/rules), what to do about each in [runbooks](runbooks).
 
-Made by `make schemas` from `libs/servicekit/src/servicekit/metrics.py`.
+Made by `make schemas` from `libs/servicekit/src/servicekit/observing/metrics.py`.
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |

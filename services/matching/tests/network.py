@@ -32,7 +32,7 @@ from oncomentor_contracts.receipt import ReceiptRejected
 from oncomentor_contracts.scheduling import AvailabilityChanged
 from oncomentor_contracts.topics import Kind
 from servicekit import security
-from servicekit.outbox import Cause
+from servicekit.saying.outbox import Cause
 from servicekit.subscription import Bulk, Timer
 from servicekit.tx import Tx
 from testkit.plugin import NOW

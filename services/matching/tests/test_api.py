@@ -21,7 +21,7 @@ from matching_service import api
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import derived_id
 from oncomentor_contracts.matching import MatchProposed
-from servicekit.http import make_app
+from servicekit.edge.http import make_app
 from servicekit.tx import Database
 from testkit.issuer import Issuer
 

@@ -26,7 +26,7 @@ from matching_service.domain.score import Score
 from matching_service.store import facts, journal
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.matching import MatchProposed
-from servicekit.outbox import Cause
+from servicekit.saying.outbox import Cause
 from servicekit.subscription import Timer
 from servicekit.tx import Database, Tx
 

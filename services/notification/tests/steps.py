@@ -12,7 +12,7 @@ from notification_service.handlers import subscriptions
 from notification_service.jobs.deciding import ask_person, tell_sessions
 from notification_service.jobs.preparing import prepare_mail
 from oncomentor_contracts.event import Event
-from servicekit.outbox import Cause
+from servicekit.saying.outbox import Cause
 from servicekit.subscription import Bulk, Timer
 from servicekit.tx import Tx
 

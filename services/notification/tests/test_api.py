@@ -10,7 +10,7 @@ from services.notification.tests.builders import MATCH, MENTEE, MENTOR, NORTH, S
 
 from notification_service import api
 from notification_service.store.deliveries import Delivery, insert_delivery, update_settled
-from servicekit.http import make_app
+from servicekit.edge.http import make_app
 from servicekit.tx import Database
 from testkit.issuer import Issuer
 from testkit.plugin import NOW

@@ -26,7 +26,7 @@ from notification_service.gateways.smtp import MailServer
 from notification_service.jobs.sending import Sender
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.notification import DeliveryFailed, DeliverySent, Template
-from servicekit import record_headers
+from servicekit.saying import record_headers
 from servicekit.timers import Timers
 from servicekit.tx import Database
 from testkit.eventually import eventually

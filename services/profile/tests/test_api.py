@@ -8,8 +8,9 @@ from services.profile.tests.conftest import Center, Hub, a_contact
 
 from oncomentor_contracts.event import Event
 from profile_service import api
-from servicekit import ingress, security
-from servicekit.http import make_app
+from servicekit import security
+from servicekit.edge import ingress
+from servicekit.edge.http import make_app
 from servicekit.tx import Database
 from testkit.issuer import Issuer
 

@@ -27,8 +27,8 @@ from scheduling_service.domain.pledge import MonthsDrawn, Person
 from scheduling_service.domain.session import Attendee, Session, Side
 from scheduling_service.domain.span import Span
 from scheduling_service.jobs import jobs
-from servicekit import record_headers
-from servicekit.outbox import Cause
+from servicekit.saying import record_headers
+from servicekit.saying.outbox import Cause
 from servicekit.subscription import Timer
 from servicekit.tx import Tx
 

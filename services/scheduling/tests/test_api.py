@@ -15,8 +15,8 @@ from services.scheduling.tests.builders import (
 
 from scheduling_service import api, handlers
 from scheduling_service.store import session
-from servicekit.auth import Authenticator, InvalidTokenError, Principal
-from servicekit.http import make_app
+from servicekit.edge.auth import Authenticator, InvalidTokenError, Principal
+from servicekit.edge.http import make_app
 from servicekit.tx import Database
 
 OPERATOR = Principal("op", frozenset({"operator"}), None)

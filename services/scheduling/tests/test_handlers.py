@@ -22,8 +22,8 @@ from scheduling_service import handlers
 from scheduling_service.domain import work
 from scheduling_service.domain.match import Booking
 from scheduling_service.store import projection
-from servicekit import trace
 from servicekit.errors import UnprocessableError
+from servicekit.observing import trace
 from servicekit.tx import Tx
 
 

@@ -45,7 +45,7 @@ from scheduling_service.domain.zone import TZDB_VERSION
 from scheduling_service.jobs.booking import book_first_session
 from scheduling_service.store import projection, session
 from servicekit.errors import TransientError
-from servicekit.outbox import NO_CAUSE, Cause
+from servicekit.saying.outbox import NO_CAUSE, Cause
 from servicekit.subscription import Timer
 from servicekit.timers import Timers
 from servicekit.tx import Database, Tx

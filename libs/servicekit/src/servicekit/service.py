@@ -14,17 +14,11 @@ from typing import TypeVar, get_args
 from fastapi import APIRouter
 from pydantic import ValidationError
 
-from servicekit import (
-    backoff,
-    kafka,
-    log,
-    migrate,
-    reconcile,
-    serving,
-    startup,
-    telemetry,
-)
+from servicekit import backoff, kafka
 from servicekit.errors import EndedError, StartupError, TransientError
+from servicekit.observing import log, telemetry
+from servicekit.process import migrate, serving, startup
+from servicekit.saying import reconcile
 from servicekit.settings import Settings
 from servicekit.subscription import Effect, Job, Subscription
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.topics import Topic
-from servicekit.outbox import Cause
+from servicekit.saying.outbox import Cause
 from servicekit.tx import Tx
 
 Handler = Callable[[Any, Tx], Awaitable[Sequence[Event]]]

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from servicekit import backoff, failpoint, metrics, trace
+from servicekit import backoff, failpoint
 from servicekit.errors import TransientError
-from servicekit.log import logger
-from servicekit.outbox import Cause
+from servicekit.observing import metrics, trace
+from servicekit.observing.log import logger
+from servicekit.saying.outbox import Cause
 from servicekit.subscription import Effect, Job, Timer
 from servicekit.tx import Database, Tx
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from oncomentor_contracts.event import Event
-from servicekit import outbox, trace
 from servicekit.errors import TransientError
-from servicekit.outbox import NO_CAUSE, Cause
+from servicekit.observing import trace
+from servicekit.saying import outbox
+from servicekit.saying.outbox import NO_CAUSE, Cause
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

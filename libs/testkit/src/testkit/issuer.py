@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from servicekit.auth import Authenticator
+from servicekit.edge.auth import Authenticator
 
 _ISSUER = "https://idp.example.invalid"
 

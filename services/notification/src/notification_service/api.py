@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from notification_service.store import deliveries as store
-from servicekit.http import Api, Caller
+from servicekit.edge.http import Api, Caller
 
 router = APIRouter(prefix="/v1")
 

@@ -22,8 +22,8 @@ from oncomentor_contracts.validation import (
 from oncomentor_contracts.vocabulary import nearest
 from profile_service.domain import CONSORTIUM
 from profile_service.store import people, receipts, registry
-from servicekit.auth import Principal
-from servicekit.http import Api, Caller, Member, Operator, ProblemError
+from servicekit.edge.auth import Principal
+from servicekit.edge.http import Api, Caller, Member, Operator, ProblemError
 from servicekit.tx import Tx
 
 router = APIRouter(prefix="/v1", tags=["registry"])

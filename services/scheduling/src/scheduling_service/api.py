@@ -12,7 +12,7 @@ from scheduling_service.domain.hours import WeeklyWindow, clock
 from scheduling_service.domain.session import Side
 from scheduling_service.store import calendar
 from scheduling_service.store import session as store
-from servicekit.http import Api, Caller, ProblemError
+from servicekit.edge.http import Api, Caller, ProblemError
 
 router = APIRouter(prefix="/v1")
 

@@ -34,7 +34,7 @@ from scheduling_service.domain.pledge import Person
 from scheduling_service.domain.zone import UnknownZoneError, zone_of
 from scheduling_service.store import projection
 from servicekit.errors import UnprocessableError
-from servicekit.outbox import Cause
+from servicekit.saying.outbox import Cause
 from servicekit.subscription import Bulk, Subscription
 from servicekit.tx import Tx
 

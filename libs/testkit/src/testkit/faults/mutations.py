@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from servicekit import failpoint, inbox, outbox
-from servicekit.backlog import Judged
-from servicekit.lane import Lane
-from servicekit.position import lock_position, update_position
-from servicekit.relay_cursor import Cursor, Page, Window
+from servicekit import failpoint
+from servicekit.hearing import inbox
+from servicekit.hearing.backlog import Judged
+from servicekit.hearing.lane import Lane
+from servicekit.hearing.position import lock_position, update_position
+from servicekit.saying import outbox
+from servicekit.saying.relay_cursor import Cursor, Page, Window
 from servicekit.tx import Database, Tx
 
 _RACE_SECONDS = 0.01  # between a look and a write, as a busy database makes it

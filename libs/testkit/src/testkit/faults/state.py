@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from devstack.stack import Stack
-from servicekit import record_headers
+from servicekit.saying import record_headers
 from testkit.faults.tail import digest_of
 from testkit.history import CursorMove, Heard, Kept, PositionMove, Said, Table
 

@@ -12,7 +12,7 @@ from matching_service.store import people, work
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.profile import ProfileChanged, ProfileDeleted
 from oncomentor_contracts.scheduling import AvailabilityChanged, AvailabilityDeleted
-from servicekit.outbox import Cause
+from servicekit.saying.outbox import Cause
 from servicekit.tx import Tx
 
 E = TypeVar("E", ProfileChanged, AvailabilityChanged)

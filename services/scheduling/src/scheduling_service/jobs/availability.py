@@ -14,8 +14,8 @@ from scheduling_service.domain.hours import clock
 from scheduling_service.domain.pledge import Availability, availability_of
 from scheduling_service.domain.zone import month_after, month_of, utc, wall_instant, zone_of
 from scheduling_service.store import calendar, projection
-from servicekit import outbox
-from servicekit.outbox import NO_CAUSE, Cause
+from servicekit.saying import outbox
+from servicekit.saying.outbox import NO_CAUSE, Cause
 from servicekit.subscription import Timer
 from servicekit.tx import Tx
 

@@ -10,7 +10,7 @@ from scheduling_service.domain.booking import Reason
 from scheduling_service.domain.hours import WeeklyWindow
 from scheduling_service.domain.match import Booking, Match
 from scheduling_service.domain.pledge import Person
-from servicekit.outbox import Cause
+from servicekit.saying.outbox import Cause
 from servicekit.tx import Tx
 
 

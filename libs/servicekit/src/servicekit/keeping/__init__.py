@@ -1,0 +1,1 @@
+"""What lies in quarantine: its subjects in order, tried again or passed over."""

@@ -1,0 +1,1 @@
+"""A service's process: starting, running, stopping, and what it connects to."""

@@ -1,0 +1,125 @@
+"""What a database knows of the records its service has said: each method is one statement."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from oncomentor_contracts.event import Event
+from oncomentor_contracts.identifiers import uuid7
+from servicekit.observing import trace
+from servicekit.saying import record_headers
+from servicekit.saying.relay_cursor import DEADLINE_SECONDS
+
+if TYPE_CHECKING:
+    from servicekit.saying.relay_cursor import Cursor
+    from servicekit.saying.relay_watch import Seen
+
+
+class History:
+    """The counters and the outbox of one database, asked about records that lie in Kafka."""
+
+    def __init__(self, cursor: "Cursor", source: str) -> None:
+        """Ask over the cursor's connection; `source` is the CloudEvents source of what is said."""
+        self._cursor = cursor
+        self._source = source
+
+    async def unknown(self, records: Sequence["Seen"]) -> Sequence["Seen"]:
+        """Return those of these records that the outbox never held."""
+        ids = {seen.event_id for seen in records}
+        if not ids:
+            return []
+        rows = await self._cursor.conn.fetch(
+            """
+            SELECT event_id FROM kit.outbox
+             WHERE event_id BETWEEN $1 AND $2 AND event_id = ANY($3::uuid[])
+            """,
+            min(ids),
+            max(ids),
+            list(ids),
+            timeout=DEADLINE_SECONDS,
+        )
+        ids -= {row["event_id"] for row in rows}
+        return [seen for seen in records if seen.event_id in ids]
+
+    async def outdated(self, records: Sequence["Seen"]) -> Sequence["Seen"]:
+        """Return the records whose subject went on since, with nothing left to be sent.
+
+        What is still to be sent will lie behind them.
+        """
+        if not records:
+            return []
+        window = self._cursor.window
+        rows = await self._cursor.conn.fetch(
+            """
+            SELECT r.nth
+              FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
+                   AS r (topic, subject, sequence, nth)
+              JOIN kit.subject_sequences AS s USING (topic, subject)
+             WHERE s.sequence > r.sequence
+               AND NOT EXISTS (
+                   SELECT FROM kit.outbox AS o
+                    WHERE (o.txid >= $4::text::xid8 OR o.txid = ANY($5::text[]::xid8[]))
+                      AND o.topic = r.topic AND o.subject = r.subject
+                      AND ($6::text IS NULL OR o.seq > $7
+                           OR NOT pg_visible_in_snapshot(o.txid, $6::text::pg_snapshot)))
+            """,
+            [seen.partition.topic for seen in records],
+            [seen.subject for seen in records],
+            [seen.sequence for seen in records],
+            *window.unseen,
+            window.until,
+            window.last_seq,
+            timeout=DEADLINE_SECONDS,
+        )
+        return [records[row["nth"] - 1] for row in rows]
+
+    async def counted(self, topic: str, subject: str) -> int:
+        """Return the last sequence given out for a subject."""
+        sequence: int | None = await self._cursor.conn.fetchval(
+            "SELECT sequence FROM kit.subject_sequences WHERE topic = $1 AND subject = $2",
+            topic,
+            subject,
+            timeout=DEADLINE_SECONDS,
+        )
+        return sequence or 0
+
+    async def say_again(
+        self, topic: str, subject: str, counted: int, event: type[Event], value: bytes | None
+    ) -> bool:
+        """Append a subject's state as its next event; not when anything was said after `counted`."""
+        now = datetime.now(UTC)
+        event_id = uuid7(now)
+        headers = record_headers.pack(
+            (
+                str(event_id),
+                self._source,
+                event.TYPE,
+                subject,
+                now.isoformat().replace("+00:00", "Z"),
+                event.dataschema(),
+                trace.child(None),
+                str(event_id),
+            ),
+            None,
+        )
+        added = await self._cursor.conn.execute(
+            """
+            WITH taken AS (
+                UPDATE kit.subject_sequences SET sequence = sequence + 1
+                 WHERE topic = $1 AND subject = $2 AND sequence = $3
+                RETURNING sequence
+            )
+            INSERT INTO kit.outbox
+                   (said_on, topic, subject, sequence, event_id, headers, record_value)
+            SELECT $4, $1, $2, sequence, $5, $6, $7 FROM taken
+            """,
+            topic,
+            subject,
+            counted,
+            now.date(),
+            event_id,
+            headers,
+            value,
+            timeout=DEADLINE_SECONDS,
+        )
+        return added == "INSERT 0 1"
