@@ -16,6 +16,13 @@ import asyncpg
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets to say what it exports
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from devstack.stack import Stack
 from oncomentor_contracts.envelope import Header
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 PARTITIONS = 4
 _TICK_SECONDS = 0.02
 _PATIENCE_SECONDS = 300.0
+_REQUEST_SECONDS = 20.0
 _BATCH_BYTES = 256 * 1024
 Message = tuple[bytes, bytes | None, Sequence[Header]]
 """Key, value, headers."""
@@ -138,7 +146,12 @@ class Surroundings:
             return ends
 
     async def fill(self, topic: str, messages: Sequence[Message]) -> None:
-        """Append messages, each to the partition of its key, as fast as a producer can."""
+        """Append messages, each to the partition of its key, as fast as a producer can.
+
+        The topic is compacted no more: half the offsets that one measurement counts would be
+        holes by the time of the next.
+        """
+        await asyncio.to_thread(self._keep_all, topic)
         async with AIOKafkaProducer(
             **self.login("admin"), acks="all", enable_idempotence=True, max_batch_size=_BATCH_BYTES
         ) as producer:
@@ -150,6 +163,24 @@ class Surroundings:
                         batch = producer.create_batch()
                         batch.append(key=key, value=value, headers=headers, timestamp=None)
                 await (await producer.send_batch(batch, topic, partition=partition))
+
+    def _keep_all(self, topic: str) -> None:
+        login = self.stack.kafka_login("admin")
+        admin = AdminClient(
+            {
+                "bootstrap.servers": login["bootstrap"],
+                "security.protocol": login["security"],
+                "sasl.mechanism": login["mechanism"],
+                "sasl.username": login["username"],
+                "sasl.password": login["password"],
+            }
+        )
+        policy = ConfigEntry(
+            "cleanup.policy", "delete", incremental_operation=AlterConfigOpType.SET
+        )
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[policy])
+        (done,) = admin.incremental_alter_configs([resource]).values()
+        done.result(_REQUEST_SECONDS)
 
 
 def by_partition(messages: Sequence[Message]) -> list[list[Message]]:
