@@ -1,6 +1,5 @@
 """Whether an event costs the same when there are many, and when they lie in one partition."""
 
-import asyncio
 from pathlib import Path
 
 from bench_consume import EVENTS, SCRIPT, TABLES, TOPIC, profiles, take_seed
@@ -18,7 +17,6 @@ from surroundings import (
 LONG = 1_000_000
 SHORT = 10_000
 _STEP = 100_000
-_TICK_SECONDS = 0.05
 
 
 async def consumed(around: Surroundings, steps: list[int], *, skip: int = 0) -> list[Drain]:
@@ -32,9 +30,7 @@ async def consumed(around: Surroundings, steps: list[int], *, skip: int = 0) -> 
     await conn.execute("TRUNCATE people, limit_offsets, kit.applied_subjects, kit.outbox")
     passed = offsets_since(conn, "kit.consumer_offsets", TOPIC, before)
     async with around.process(SCRIPT, "scheduling", "kernel", "bulk") as process:
-        while await passed() < skip:
-            await asyncio.sleep(_TICK_SECONDS)
-        found = [await drained(passed, end) for end in steps]
+        found = [await drained(passed, end, skip=skip) for end in steps]
         around.resident = _resident_bytes(process.pid)
     await conn.close()
     return found

@@ -191,8 +191,8 @@ def by_partition(messages: Sequence[Message]) -> list[list[Message]]:
     return spread
 
 
-async def drained(done: Callable[[], Awaitable[int]], total: int) -> Drain:
-    """Watch a count of finished events until it reaches `total`.
+async def drained(done: Callable[[], Awaitable[int]], total: int, *, skip: int = 0) -> Drain:
+    """Watch a count of finished events from above `skip` until it reaches `total`.
 
     Raises:
         TimeoutError: it did not in five minutes.
@@ -203,7 +203,7 @@ async def drained(done: Callable[[], Awaitable[int]], total: int) -> Drain:
             count, now = await done(), time.perf_counter()
             if count >= total:
                 break
-            if first is None and count > 0:
+            if first is None and count > skip:
                 first = now, count
             await asyncio.sleep(_TICK_SECONDS)
     assert first is not None, "too few events to measure"
