@@ -215,6 +215,36 @@ async def test_a_handler_that_hides_a_failed_statement_parks_its_own_record_only
     assert [item.reason_class for item in outcome.parked] == ["handler_failed"]
 
 
+@pytest.mark.parametrize("subscription", [ONE, ALL])
+async def test_what_fails_behind_a_failure_of_its_subject_parks_and_is_not_blamed(
+    tx: Tx, subscription: Subscription
+) -> None:
+    match, other = uuid4(), uuid4()
+
+    outcome = await apply(
+        tx,
+        a_clearance(match, 1, "one-test"),
+        a_clearance(match, 2, "broken-test"),
+        a_clearance(match, 3, "three-test"),
+        a_clearance(match, 4, "broken-test"),
+        a_clearance(other, 1, "refused-test"),
+        subscription=subscription,
+    )
+
+    assert await words(tx) == ["one-test"]
+    kept = {
+        (str(one.envelope.subject), one.envelope.sequence): (one.reason_class, one.state)
+        for one in outcome.parked
+        if one.envelope
+    }
+    assert kept == {
+        (str(match), 2): ("handler_failed", "quarantined"),
+        (str(match), 3): ("sequence_gap", "parked"),
+        (str(match), 4): ("sequence_gap", "parked"),
+        (str(other), 1): ("unprocessable", "quarantined"),
+    }
+
+
 async def test_a_newer_version_said_in_parallel_keeps_the_sequence_dense(tx: Tx) -> None:
     match = uuid4()
     record, _ = a_clearance(match, 2)

@@ -3,11 +3,12 @@
 Everything here happens inside the one transaction of a slice (or of an HTTP request).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from oncomentor_contracts.event import Event
+from oncomentor_contracts.topics import Kind
 from servicekit.errors import TransientError, UnprocessableError
 from servicekit.hearing import novelty, quarantine
 from servicekit.hearing.backlog import Judged
@@ -73,13 +74,28 @@ async def apply_records(
             async with tx.conn.transaction():
                 outcome = await _attempt(tx, subscription, topic, judged, plainly=False)
         except _FailuresError as failed:
-            judged = [
-                (record, failed.verdicts.get(id(verdict), verdict)) for record, verdict in judged
-            ]
+            failures = failed.verdicts
+            if subscription.topic.kind is Kind.FACT:
+                failures = _first_of_each_subject(judged, failures)
+            judged = [(record, failures.get(id(verdict), verdict)) for record, verdict in judged]
             continue
         await quarantine.insert(tx, outcome.parked)
         await outbox.append(tx, outcome.said)
         return outcome
+
+
+def _first_of_each_subject(
+    judged: Sequence[Judged], failures: Mapping[int, Unreadable]
+) -> dict[int, Unreadable]:
+    """Leave out failures behind another of their subject: they may have failed for want of it.
+
+    They park behind it, and are tried when it has been mended.
+    """
+    found: dict[str, int] = {}
+    for _, verdict in judged:
+        if id(verdict) in failures and verdict.envelope is not None:
+            found.setdefault(verdict.envelope.subject, id(verdict))
+    return {key: failures[key] for key in found.values()}
 
 
 async def _attempt(
