@@ -3,6 +3,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 
 from oncomentor_contracts.event import Event
 from servicekit import failpoint
+from servicekit.claims import CLAIM, UPCOMING
 from servicekit.errors import TransientError
 from servicekit.failpoint import FailPoint
 from servicekit.subscription import Effect, Job, Timer
-from servicekit.timers import CLAIM, UPCOMING, Timers
+from servicekit.timers import Timers
 from servicekit.tx import Database, Tx
 from testkit.eventually import eventually
 from testkit.postgres import Templates
@@ -236,6 +238,34 @@ async def test_an_effect_that_outlives_its_lease_is_broken_off_and_tried_again(
         await eventually(lambda: gone(database))
 
     assert tries == [0, 1]
+    assert await words(database) == ["mail: sent"]
+
+
+async def test_what_went_out_is_recorded_later_and_does_not_go_out_again(
+    database: Database,
+) -> None:
+    sent: list[str] = []
+    refused = 0
+
+    async def send(timer: Timer) -> str:
+        sent.append(timer.key)
+        return "sent"
+
+    async def full(timer: Timer, result: object, tx: Tx) -> Sequence[Event]:
+        nonlocal refused
+        refused += 1
+        if refused <= 5:  # longer than the lease, which the process takes up again itself
+            raise TransientError("no space left on device")
+        await note(tx, f"{timer.key}: {result}")
+        return []
+
+    await schedule(database, "mail", kind="send")
+
+    effect = replace(an_effect(send, lease_seconds=0.3), record=full)
+    async with running(database, effects={"send": effect}):
+        await eventually(lambda: gone(database))
+
+    assert sent == ["mail"]
     assert await words(database) == ["mail: sent"]
 
 

@@ -5,23 +5,23 @@ waits for the job that works on it. The row goes in the transaction of the work 
 """
 
 import asyncio
-import json
+import itertools
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from servicekit import backoff, failpoint
+from servicekit.claims import CLAIM, UPCOMING, Claim, TakenError, claim_of, finish
 from servicekit.errors import TransientError
 from servicekit.observing import metrics, trace
 from servicekit.observing.log import logger
-from servicekit.saying.outbox import Cause
-from servicekit.subscription import Effect, Job, Timer
-from servicekit.tx import Database, Tx
+from servicekit.subscription import Effect, Job
+from servicekit.tx import Database
 
 if TYPE_CHECKING:
-    import asyncpg
+    pass
 
 _JOBS_AT_ONCE = 3  # of each kind; every one holds a connection
 _LEASE_SHARE = 0.8  # of its lease that an effect may take: the rest is for recording it
@@ -29,50 +29,6 @@ _JOB_LEASE = timedelta(seconds=10)  # a crashed process's jobs are taken up this
 _LONGEST_SLEEP = 1.0  # seconds; timers that other processes set are seen this late at most
 _MOST_DELAY = 300.0  # seconds between tries of one timer
 _log = logger(__name__)
-
-# By ctid: a join of timers with timers makes the planner read all that are due. A row that was
-# changed in between has another ctid and is claimed the next time.
-CLAIM = """
-UPDATE kit.timers AS t SET claimed_until = clock_timestamp() + known.lease
-  FROM unnest($1::text[], $2::interval[]) AS known (kind, lease)
- WHERE t.kind = known.kind
-   AND t.ctid = ANY (ARRAY(SELECT due.ctid
-                             FROM unnest($1::text[], $3::int[]) AS wanted (kind, free),
-                                  LATERAL (SELECT ctid FROM kit.timers
-                                            WHERE kind = wanted.kind AND due_at <= $4
-                                              AND (claimed_until IS NULL
-                                                   OR claimed_until <= clock_timestamp())
-                                            ORDER BY due_at
-                                            LIMIT wanted.free
-                                              FOR UPDATE SKIP LOCKED) AS due))
-RETURNING t.*
-"""
-UPCOMING = """
-SELECT min(next.due_at)
-  FROM unnest($1::text[]) AS known (kind),
-       LATERAL (SELECT due_at FROM kit.timers
-                 WHERE kind = known.kind
-                   AND (claimed_until IS NULL OR claimed_until <= clock_timestamp())
-                 ORDER BY due_at
-                 LIMIT 1) AS next
-"""
-
-
-class _TakenError(Exception):
-    """Somebody else has this timer now; what we did for it is rolled back."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """A timer and the lease we hold on it; the lease's end is the proof that it is ours."""
-
-    timer: Timer
-    until: datetime
-
-    def traced(self, traceparent: str | None) -> "_Claim":
-        """Return the same with a timer whose events follow from this."""
-        cause = replace(self.timer.cause, traceparent=traceparent)
-        return replace(self, timer=replace(self.timer, cause=cause))
 
 
 class Timers:
@@ -93,6 +49,7 @@ class Timers:
             kind: effect.concurrency for kind, effect in effects.items()
         }
         self._working: set[asyncio.Task[None]] = set()
+        self._recording: dict[tuple[str, str], Claim] = {}
 
     def wake(self) -> None:
         """Look for due timers now: one may have been set."""
@@ -119,6 +76,10 @@ class Timers:
                 await self._sleep(backoff.delay(attempt))
                 continue
             for claim in claimed:
+                this = claim.timer.kind, claim.timer.key
+                if held := self._recording.get(this):  # our own, whose lease ran out meanwhile
+                    self._recording[this] = replace(held, until=claim.until)
+                    continue
                 self._free[claim.timer.kind] -= 1
                 task = asyncio.create_task(self._work(claim))
                 self._working.add(task)
@@ -127,7 +88,7 @@ class Timers:
         if self._working:
             await asyncio.wait(self._working)
 
-    async def _claim(self) -> tuple[list[_Claim], float]:
+    async def _claim(self) -> tuple[list[Claim], float]:
         """Return timers claimed now, the longest due first, and seconds until there may be more.
 
         As many of each kind as can begin. Leases are told by the database's clock, which all
@@ -145,9 +106,9 @@ class Timers:
             upcoming: datetime | None = await tx.conn.fetchval(UPCOMING, kinds)
         until = _LONGEST_SLEEP if upcoming is None else (upcoming - tx.now).total_seconds()
         rows.sort(key=lambda row: row["due_at"])
-        return [_claim_of(row) for row in rows], min(max(until, 0.005), _LONGEST_SLEEP)
+        return [claim_of(row) for row in rows], min(max(until, 0.005), _LONGEST_SLEEP)
 
-    async def _work(self, claim: _Claim) -> None:
+    async def _work(self, claim: Claim) -> None:
         kind, given = claim.timer.kind, claim.timer.cause.traceparent
         effect = self._effects.get(kind)
         outcome = "done"
@@ -157,7 +118,7 @@ class Timers:
                 traced = claim.traced(traceparent)
                 await (self._perform(traced, effect) if effect else self._do_job(traced))
             await failpoint.reach("timer.done")
-        except _TakenError:
+        except TakenError:
             outcome = "taken"
             _log.info("timer_taken", kind=kind)
         except Exception as error:  # noqa: BLE001 - one timer's bug must not stop the others
@@ -167,14 +128,14 @@ class Timers:
         self._free[kind] += 1
         self._wake.set()
 
-    async def _do_job(self, claim: _Claim) -> None:
+    async def _do_job(self, claim: Claim) -> None:
         timer = claim.timer
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await self._jobs[timer.kind](timer, tx), timer.cause)
-            await _finish(tx, claim)
+            await finish(tx, claim)
             await failpoint.reach("timer.worked")
 
-    async def _perform(self, claim: _Claim, effect: Effect) -> None:
+    async def _perform(self, claim: Claim, effect: Effect) -> None:
         timer = claim.timer
         try:
             async with asyncio.timeout(effect.lease.total_seconds() * _LEASE_SHARE):
@@ -190,12 +151,32 @@ class Timers:
         except Exception as error:  # noqa: BLE001 - the effect decides what a refusal means
             await self._give_up(claim, effect, error)
             return
-        async with self._database.transaction(cause=timer.cause) as tx:
-            await tx.say(await effect.record(timer, result, tx), timer.cause)
-            await _finish(tx, claim)
-            await failpoint.reach("effect.recorded")
+        await self._record(claim, effect, result)
 
-    async def _give_up(self, claim: _Claim, effect: Effect, error: Exception) -> None:
+    async def _record(self, claim: Claim, effect: Effect, result: object) -> None:
+        """Record what went out, again and again: another try of the timer would send it again."""
+        timer = claim.timer
+        this = timer.kind, timer.key
+        self._recording[this] = claim
+        try:
+            for attempt in itertools.count(1):
+                try:
+                    async with self._database.transaction(cause=timer.cause) as tx:
+                        await tx.say(await effect.record(timer, result, tx), timer.cause)
+                        await finish(tx, self._recording[this])
+                        await failpoint.reach("effect.recorded")
+                except TransientError as error:
+                    if self._closing.is_set():
+                        raise
+                    _log.warning("record_retried", kind=timer.kind, error=str(error)[:200])
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._closing.wait(), backoff.delay(attempt))
+                else:
+                    return
+        finally:
+            del self._recording[this]
+
+    async def _give_up(self, claim: Claim, effect: Effect, error: Exception) -> None:
         timer = claim.timer
         reason = str(error)[:200] if isinstance(error, TransientError) else None
         metrics.add("timers_worked", 1, kind=timer.kind, outcome="given_up")
@@ -209,9 +190,9 @@ class Timers:
         )
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await effect.give_up(timer, error, tx), timer.cause)
-            await _finish(tx, claim)
+            await finish(tx, claim)
 
-    async def _postpone(self, claim: _Claim, error: Exception) -> None:
+    async def _postpone(self, claim: Claim, error: Exception) -> None:
         """Try the timer again later.
 
         The text of a TransientError is ours and names what is away; any other may quote data.
@@ -254,41 +235,3 @@ class Timers:
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
-
-
-def _claim_of(row: "asyncpg.Record") -> _Claim:
-    timer = Timer(
-        kind=row["kind"],
-        key=row["key"],
-        payload=json.loads(row["payload"]),
-        attempts=row["attempts"],
-        version=row["version"],
-        cause=Cause(row["traceparent"], row["correlationid"], row["causationid"]),
-    )
-    return _Claim(timer, row["claimed_until"])
-
-
-async def _finish(tx: Tx, claim: _Claim) -> None:
-    """Take the timer away; one that was set again meanwhile is let go, and fires again.
-
-    Raises:
-        _TakenError: our lease ran out and somebody else took it up, or it was cancelled.
-    """
-    timer = claim.timer
-    if (timer.kind, timer.key) in tx.cancelled:
-        return
-    row = await tx.conn.fetchrow(
-        "SELECT version, claimed_until FROM kit.timers WHERE kind = $1 AND key = $2 FOR UPDATE",
-        timer.kind,
-        timer.key,
-    )
-    if row is None or row["claimed_until"] != claim.until:
-        raise _TakenError
-    if row["version"] == timer.version:
-        await tx.cancel(timer.kind, timer.key)
-        return
-    await tx.conn.execute(
-        "UPDATE kit.timers SET claimed_until = NULL WHERE kind = $1 AND key = $2",
-        timer.kind,
-        timer.key,
-    )
