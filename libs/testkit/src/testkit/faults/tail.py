@@ -73,31 +73,41 @@ class Tail:
 
 
 class _Reader:
+    """Two consumers: one that fetches keeps the metadata of what it fetches, and no other topic's.
+
+    Asked for the ends of all, it would learn of them again one by one, for ten seconds.
+    """
+
     def __init__(self, login: Any) -> None:
-        self._kafka = AIOKafkaConsumer(
-            bootstrap_servers=login["bootstrap"],
-            security_protocol=login["security"],
-            sasl_mechanism=login["mechanism"],
-            sasl_plain_username=login["username"],
-            sasl_plain_password=login["password"],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
+        self._all, self._kafka = (
+            AIOKafkaConsumer(
+                bootstrap_servers=login["bootstrap"],
+                security_protocol=login["security"],
+                sasl_mechanism=login["mechanism"],
+                sasl_plain_username=login["username"],
+                sasl_plain_password=login["password"],
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+            )
+            for _ in range(2)
         )
 
     async def start(self) -> None:
+        await self._all.start()
         await self._kafka.start()
 
     async def stop(self) -> None:
+        await self._all.stop()
         await self._kafka.stop()
 
     async def ends(self) -> Ends:
-        cluster = await self._kafka._client.fetch_all_metadata()  # noqa: SLF001 - for all topics
+        cluster = await self._all._client.fetch_all_metadata()  # noqa: SLF001 - for all topics
         partitions = [
             TopicPartition(topic, number)
             for topic in cluster.topics(exclude_internal_topics=True)
             for number in cluster.partitions_for_topic(topic) or ()
         ]
-        found: Ends = await self._kafka.end_offsets(partitions)
+        found: Ends = await self._all.end_offsets(partitions)
         return found
 
     async def between(self, starts: Ends, ends: Ends) -> Sequence[ConsumerRecord]:
