@@ -129,8 +129,9 @@ class TestProcess:
             httpx.HTTPError: it does not answer.
         """
         async with httpx.AsyncClient(timeout=_ORDER_SECONDS) as client:
-            answer = await client.put(f"{self.url}/faults", json=[asdict(o) for o in orders])
-            answer.raise_for_status()
+            with suppress(httpx.RemoteProtocolError):  # killed by an order before it could answer
+                answer = await client.put(f"{self.url}/faults", json=[asdict(o) for o in orders])
+                answer.raise_for_status()
 
     async def reached(self) -> dict[str, int]:
         """Return how often this start has reached each failpoint; empty when it does not answer."""
