@@ -143,7 +143,12 @@ async def run_cycle(
         await asyncio.sleep(_FAULT_AFTER_SECONDS)
         await fault(scene)
 
-    await asyncio.gather(strike(), centers.send(todo, _LOAD_SECONDS))
+    sending = asyncio.create_task(centers.send(todo, _LOAD_SECONDS))
+    try:
+        await strike()
+        await sending
+    finally:
+        sending.cancel()  # of a cycle that breaks off nothing may reach the next one
     unsettled = await settle(ground, ground.tail, marks, patience_seconds)
     settled = time.monotonic()
     evidence = await collect(ground, marks, notes, centers.done, unsettled, settled)
