@@ -215,6 +215,28 @@ async def test_a_handler_that_hides_a_failed_statement_parks_its_own_record_only
     assert [item.reason_class for item in outcome.parked] == ["handler_failed"]
 
 
+async def test_an_answer_too_large_for_its_readers_parks_its_record_only(tx: Tx) -> None:
+    async def boast(event: MatchCleared, tx: Tx) -> Sequence[Event]:
+        said = await hear(event, tx)
+        if event.institution_id != "large-test":
+            return said
+        return [event.model_copy(update={"institution_id": "x" * 10**6})]
+
+    subscription = Subscription(MATCHING_MATCH, {MatchCleared: boast})
+
+    outcome = await apply(
+        tx,
+        a_clearance(uuid4(), 1, "one-test"),
+        a_clearance(uuid4(), 1, "large-test"),
+        a_clearance(uuid4(), 1, "two-test"),
+        subscription=subscription,
+    )
+
+    assert await words(tx) == ["one-test", "two-test"]
+    assert [item.reason_class for item in outcome.parked] == ["unprocessable"]
+    assert len(outcome.said) == 2
+
+
 @pytest.mark.parametrize("subscription", [ONE, ALL])
 async def test_what_fails_behind_a_failure_of_its_subject_parks_and_is_not_blamed(
     tx: Tx, subscription: Subscription

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from servicekit import backoff, failpoint
 from servicekit.claims import CLAIM, UPCOMING, Claim, TakenError, claim_of, finish
@@ -19,9 +18,6 @@ from servicekit.observing import metrics, trace
 from servicekit.observing.log import logger
 from servicekit.subscription import Effect, Job
 from servicekit.tx import Database
-
-if TYPE_CHECKING:
-    pass
 
 _JOBS_AT_ONCE = 3  # of each kind; every one holds a connection
 _LEASE_SHARE = 0.8  # of its lease that an effect may take: the rest is for recording it

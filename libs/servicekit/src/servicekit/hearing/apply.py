@@ -154,6 +154,7 @@ async def _run_or_bisect(
     try:
         async with tx.conn.transaction():
             answers = await _run(tx, subscription, events)
+            outbox.check_sizes(answers)
             await tx.conn.execute("SELECT 1")  # fails here if a handler hid a failed statement
     except (TransientError, *TRANSIENT_DRIVER_ERRORS):
         raise

@@ -41,7 +41,6 @@ class Gauges:
         self._databases = databases
         self._process = psutil.Process()
         self._sent = 0
-        self._held_seconds = 0.0
         self._still: dict[TopicPartition, tuple[int, float]] = {}
 
     async def run(self) -> None:

@@ -105,6 +105,16 @@ async def _next_sequences(tx: "Tx", keys: Sequence[tuple[str, str]]) -> list[int
     return sequences
 
 
+def check_sizes(said: Sequence[Said]) -> None:
+    """Find out what `append` would refuse while it is still known whose answer it is.
+
+    Raises:
+        UnprocessableError: an event is larger than its readers accept.
+    """
+    for event, _ in said:
+        _value(event)
+
+
 def _value(event: Event) -> bytes | None:
     data = event.data()
     if data is not None and len(data) > MAX_VALUE_BYTES:

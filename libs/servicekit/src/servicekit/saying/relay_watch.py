@@ -200,7 +200,10 @@ class Watch:
             try:
                 await self.look(allowed)
             except TopicAuthorizationFailedError as error:
-                refused |= allowed.keys() and {str(topic) for topic in error.args}
+                named = {str(topic) for topic in error.args}
+                if not named & {tp.topic for tp in allowed}:
+                    raise  # or we would ask the same again, for ever
+                refused |= named
             else:
                 return refused
 
