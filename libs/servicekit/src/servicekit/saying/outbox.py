@@ -12,7 +12,7 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.topics import MAX_VALUE_BYTES
 from servicekit.errors import UnprocessableError
 from servicekit.observing import trace
-from servicekit.saying import outbox_copy, record_headers
+from servicekit.saying import record_headers
 
 if TYPE_CHECKING:
     from servicekit.tx import Tx
@@ -37,6 +37,7 @@ class Cause:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS = ("said_on", "topic", "subject", "sequence", "event_id", "headers", "record_value")
 NO_CAUSE = Cause()
 """Of what nothing led to: the first event of a chain."""
 Said = tuple[Event, Cause]
@@ -75,8 +76,14 @@ async def append(tx: "Tx", said: Sequence[Said]) -> None:
         )
         for event_id, (_, subject), (event, cause) in zip(ids, keys, said, strict=True)
     ]
-    rows = zip(*zip(*keys, strict=True), sequences, ids, headers, values, strict=True)
-    await outbox_copy.insert(tx.conn, tx.now.date(), rows)
+    topics, subjects = zip(*keys, strict=True)
+    today = [tx.now.date()] * len(said)
+    await tx.conn.copy_records_to_table(
+        "outbox",
+        schema_name="kit",
+        columns=_COLUMNS,
+        records=zip(today, topics, subjects, sequences, ids, headers, values, strict=True),
+    )
     tx.wake = True
 
 
