@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ OTHERS = (
     "testkit",
 )
 SHAPE = ("__main__", "app", "handlers", "jobs", "api", "store", "settings", "gateways", "domain")
+ROOMS = ("process", "edge", "keeping", "hearing", "saying", "observing")  # from the top down
 IMPURE = (
     "oncomentor_contracts", "servicekit", "aiokafka", "asyncpg", "fastapi", "faststream", "opentelemetry",
     "pydantic", "structlog", "asyncio", "logging", "os", "random", "time",
@@ -61,6 +63,15 @@ FORBIDDEN: Mapping[str, tuple[tuple[str, str], ...]] = {
     "the embedded stack knows contracts alone": tuple(
         ("devstack", other)
         for other in (*SERVICES, "servicekit", "oncomentor_client", "oncomentor_cli", "testkit")
+    ),
+    "the kit's rooms build on each other in one order": (
+        *((f"servicekit.{low}", f"servicekit.{high}") for high, low in pairwise(ROOMS)),
+        ("servicekit.observing", "servicekit.process"),
+        ("servicekit.edge", "servicekit.service"),
+        ("servicekit.timers", "servicekit.hearing"),
+        ("servicekit.claims", "servicekit.timers"),
+        ("servicekit.saying", "servicekit.claims"),
+        ("servicekit.waiting", "servicekit.timers"),
     ),
     "every service has the same shape": (
         ("profile_service.domain", "profile_service.store"),
@@ -100,6 +111,9 @@ def a_clean_tree(root: Path, folder: Path) -> Path:
     modules += ["matching_service.domain.__init__", "matching_service.domain.rules"]
     modules += ["matching_service.engine.__init__", "matching_service.engine.flow"]
     modules += ["oncomentor_contracts.topics"]
+    modules += [f"servicekit.{room}.__init__" for room in ROOMS]
+    modules += [f"servicekit.{one}" for one in ("service", "timers", "waiting", "claims")]
+    modules += ["servicekit.process.running", "servicekit.edge.ops"]
     modules.remove("matching_service.domain")  # a package there, a module elsewhere: both are right
     for module in modules:
         file_of(folder, module).parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +132,8 @@ def a_clean_tree(root: Path, folder: Path) -> Path:
         folder, "matching_service.domain.rules", "matching_service.engine.flow", "numpy", "datetime"
     )
     plant(folder, "servicekit", "oncomentor_contracts", "faststream", "asyncpg")
+    plant(folder, "servicekit.process.running", "servicekit.service")  # types alone, in the kit
+    plant(folder, "servicekit.edge.ops", "servicekit.process.running")
     plant(folder, "oncomentor_contracts.topics", "pydantic", "uuid")
     plant(folder, "oncomentor_cli", "oncomentor_client", "devstack", "oncomentor_contracts")
     plant(folder, "testkit", "servicekit", "devstack", "asyncpg")
