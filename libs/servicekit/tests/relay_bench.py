@@ -48,14 +48,18 @@ class Bench:
         return f"relay-center-{next(_numbers)}"
 
     def relay(
-        self, connection_class: type[PlainConnection] = PlainConnection, **producer: object
+        self,
+        connection_class: type[PlainConnection] = PlainConnection,
+        *,
+        answer_seconds: float = 30.0,
     ) -> Relay:
         return Relay(
             name="profile",
-            connect=lambda: asyncpg.connect(self.dsn, connection_class=connection_class),
+            connect=lambda: asyncpg.connect(
+                self.dsn, connection_class=connection_class, command_timeout=answer_seconds
+            ),
             client=kafka.client_arguments(self.settings),
             source=self.source,
-            producer=producer,
         )
 
     @asynccontextmanager

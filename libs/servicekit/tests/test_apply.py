@@ -215,6 +215,28 @@ async def test_a_handler_that_hides_a_failed_statement_parks_its_own_record_only
     assert [item.reason_class for item in outcome.parked] == ["handler_failed"]
 
 
+async def test_a_constraint_that_is_checked_at_the_commit_parks_its_own_record_only(tx: Tx) -> None:
+    await tx.conn.execute(
+        "CREATE TEMP TABLE chairs (center text UNIQUE DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP"
+    )
+
+    async def seat(event: MatchCleared, tx: Tx) -> Sequence[Event]:
+        await tx.conn.execute("INSERT INTO chairs VALUES ($1)", event.institution_id)
+        return await hear(event, tx)
+
+    outcome = await apply(
+        tx,
+        a_clearance(uuid4(), 1, "one-test"),
+        a_clearance(uuid4(), 1, "one-test"),
+        a_clearance(uuid4(), 1, "two-test"),
+        subscription=Subscription(MATCHING_MATCH, {MatchCleared: seat}),
+    )
+    await tx.conn.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as the commit does
+
+    assert await words(tx) == ["one-test", "two-test"]
+    assert [item.reason_class for item in outcome.parked] == ["handler_failed"]
+
+
 async def test_an_answer_too_large_for_its_readers_parks_its_record_only(tx: Tx) -> None:
     async def boast(event: MatchCleared, tx: Tx) -> Sequence[Event]:
         said = await hear(event, tx)

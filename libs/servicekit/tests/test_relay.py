@@ -13,7 +13,7 @@ from libs.servicekit.tests.relay_bench import Bench, PlainConnection, a_receipt,
 
 from devstack.stack import Stack
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_PROFILE
-from servicekit.saying import relay_cursor, relay_sender
+from servicekit.saying import relay_sender
 from servicekit.saying.relay import Relay
 from servicekit.tx import Database
 from testkit.eventually import eventually
@@ -251,12 +251,8 @@ async def test_a_cursor_from_another_cluster_stops_the_relay_until_the_operator_
     assert heard == {"before the restore": [1, 1], "after the restore": [1]}
 
 
-async def test_a_statement_that_gets_no_answer_is_given_up_and_tried_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay_cursor, "DEADLINE_SECONDS", 0.3)
-
-    async with bench.running(bench.relay()) as relay:
+async def test_a_statement_that_gets_no_answer_is_given_up_and_tried_again(bench: Bench) -> None:
+    async with bench.running(bench.relay(answer_seconds=0.3)) as relay:
         await eventually(lambda: is_in(relay, "running"))
         async with bench.database.transaction() as tx:
             await tx.conn.execute("LOCK TABLE kit.outbox IN ACCESS EXCLUSIVE MODE")
@@ -272,7 +268,9 @@ async def test_a_producer_that_failed_never_sends_again(
 ) -> None:
     monkeypatch.setattr(relay_sender, "ACK_SECONDS", 1.0)
 
-    async with bench.running(bench.relay(request_timeout_ms=1000)) as relay:
+    monkeypatch.setitem(relay_sender.PRODUCER, "request_timeout_ms", 1000)
+
+    async with bench.running(bench.relay()) as relay:
         await bench.say("s")
         await eventually(lambda: has(bench, "s"))
         bench.stack.kill_part("kafka", SIGSTOP)

@@ -41,7 +41,9 @@ async def test_what_is_said_while_kafka_is_away_takes_no_memory_and_is_sent_afte
                 [a_receipt(tx, bench.center, f"s-{n}") for n in range(first, first + count)]
             )
 
-    async with bench.running(bench.relay(request_timeout_ms=500)) as relay:
+    monkeypatch.setitem(relay_sender.PRODUCER, "request_timeout_ms", 500)
+
+    async with bench.running(bench.relay()) as relay:
         await bench.say("before")
         await eventually(lambda: has(bench, "before"))
         bench.stack.kill_part("kafka", SIGSTOP)

@@ -52,11 +52,6 @@ class Backlog:
         return self._queue[0][0] if self._queue else None
 
     @property
-    def after(self) -> int | None:
-        """The offset behind the last record; None where there is none."""
-        return self._queue[-1][0].offset + 1 if self._queue else None
-
-    @property
     def is_full(self) -> bool:
         """Whether to stop fetching; one more fetch may still arrive."""
         full = len(self._queue) >= MAX_QUEUED or self.bytes >= MAX_QUEUED_BYTES

@@ -83,94 +83,57 @@ class Judge:
             if self._ingress
             else frozenset(f"/services/{writer}" for writer in topic.writers)
         )
-        self._classes = {} if self._ingress else _classes(topic)
+        self._classes = {name: known for name, known in BY_TYPE.items() if topic == known.TOPIC}
 
     def __call__(self, record: Record) -> Verdict:
         """Return what a record is, judged by size, headers, envelope, source and schema in turn.
 
         Whatever is in it, nothing is raised: a record that broke this would stop its partition.
         """
-        try:
-            return self._usual(record) or self._careful(record)
-        except Exception as error:  # noqa: BLE001 - see above
-            return Unreadable.because("bad_record", ("record", type(error).__name__))
-
-    def _usual(self, record: Record) -> Verdict | None:
-        """Return the verdict on an event of the network's own that is as it should be."""
-        try:
-            envelope = from_headers(record.headers, pgproto.UUID)
-            event_class = self._classes[envelope.type]
-            if envelope.source not in self._sources or envelope.sequence is None:
-                return None
-            if (
-                record.key != envelope.subject.encode()
-                or len(record.value or b"") > MAX_VALUE_BYTES
-            ):
-                return None
-            return event_class.received(envelope, record.value)
-        except (KeyError, ValueError, RecursionError):
-            return None
-
-    def _careful(self, record: Record) -> Verdict:
-        if record.value is not None and len(record.value) > MAX_VALUE_BYTES:
+        if len(record.value or b"") > MAX_VALUE_BYTES:
             return Unreadable.because("too_large", ("value", f"is over {MAX_VALUE_BYTES} bytes"))
         try:
-            envelope = from_headers(record.headers)
+            envelope = from_headers(record.headers, pgproto.UUID)
+            if record.key == envelope.subject.encode():
+                return self.judge_event(envelope, record.value)
         except EnvelopeError as error:
             return Unreadable.because("bad_envelope", (error.attribute, error.rule))
-        if record.key != envelope.subject.encode():
-            return Unreadable.because("bad_key", ("key", "must be the subject"), envelope=envelope)
-
-        return self.judge_event(envelope, record.value)
+        except Exception as error:  # noqa: BLE001 - see above
+            return Unreadable.because("bad_record", ("record", type(error).__name__))
+        return Unreadable.because("bad_key", ("key", "must be the subject"), envelope=envelope)
 
     def judge_event(self, envelope: Envelope, data: bytes | None) -> Verdict:
         """Return what an event is once its envelope could be read (HTTP comes in here)."""
         if envelope.source not in self._sources:
             expected = f"/institutions/{self._institution_id}" if self._ingress else "a writer"
-            return Unreadable.because(
-                "foreign_source", ("source", f"must be {expected}"), envelope=envelope
-            )
-        event_class = BY_TYPE.get(envelope.type)
-        if self._ingress:
-            return self._judge_ingress(event_class, envelope, data)
-        if envelope.sequence is None:
+            return _foreign(envelope, "source", f"must be {expected}")
+        if envelope.sequence is None and not self._ingress:
             return Unreadable.because("bad_envelope", ("sequence", "is missing"), envelope=envelope)
+        event_class = self._classes.get(envelope.type)
         if event_class is None:
-            return PassedOver(envelope)
-        return self._read(event_class, envelope, data)
-
-    def _judge_ingress(
-        self, event_class: type[Event] | None, envelope: Envelope, data: bytes | None
-    ) -> Verdict:
-        if event_class is None:
-            return self._unknown(envelope)
-        verdict = self._read(event_class, envelope, data)
-        if isinstance(verdict, Event):
-            named = getattr(verdict, "institution_id", self._institution_id)
-            if named != self._institution_id:
-                rule = f"must be {self._institution_id}, the center that sends it"
-                return Unreadable.because(
-                    "foreign_source", ("institution_id", rule), envelope=envelope
-                )
+            newer = envelope.type not in BY_TYPE and not self._ingress
+            return PassedOver(envelope) if newer else self._unknown(envelope)
+        verdict, own = _read(event_class, envelope, data), self._institution_id
+        if self._ingress and getattr(verdict, "institution_id", own) != own:
+            return _foreign(envelope, "institution_id", f"must be {own}, the center that sends it")
         return verdict
-
-    def _read(self, event_class: type[Event], envelope: Envelope, data: bytes | None) -> Verdict:
-        if event_class.TOPIC is not self._topic and self._topic != event_class.TOPIC:
-            return self._unknown(envelope)
-        try:
-            return event_class.received(envelope, data)
-        except pydantic.ValidationError as error:
-            return Unreadable.because("bad_data", *_problems(error), envelope=envelope)
-        except (ValueError, RecursionError) as error:
-            return Unreadable.because("bad_data", ("data", str(error)), envelope=envelope)
 
     def _unknown(self, envelope: Envelope) -> Unreadable:
         rule = f"is not said on {self._topic.name}"
         return Unreadable.because("unknown_type", ("type", rule), envelope=envelope)
 
 
-def _classes(topic: Topic) -> dict[str, type[Event]]:
-    return {name: known for name, known in BY_TYPE.items() if topic == known.TOPIC}
+def _read(event_class: type[Event], envelope: Envelope, data: bytes | None) -> Event | Unreadable:
+    try:
+        return event_class.received(envelope, data)
+    except pydantic.ValidationError as error:
+        return Unreadable.because("bad_data", *_problems(error), envelope=envelope)
+    except (ValueError, RecursionError) as error:
+        return Unreadable.because("bad_data", ("data", str(error)), envelope=envelope)
+
+
+def _foreign(envelope: Envelope, field: str, rule: str) -> Unreadable:
+    return Unreadable.because("foreign_source", (field, rule), envelope=envelope)
 
 
 def judge(record: Record, topic: Topic) -> Verdict:

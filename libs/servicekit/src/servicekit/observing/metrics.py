@@ -85,8 +85,7 @@ GAUGES: Final[Mapping[GaugeName, Metric]] = {
     ),
     "relay_state": Metric(
         "{relays}",
-        "1 for the relay's state: starting, standing by, running, ending the producer, retrying, "
-        "failing, stopped",
+        "1 for the relay's state: starting, standing by, running, retrying, failing, stopped",
         ("state",),
     ),
     "timers_due": Metric("{timers}", "Timers that are due and nobody works on", ("kind",)),

@@ -53,7 +53,7 @@ def judge(signs: Signs) -> Health:
     begun = complaints if signs.caught_up else missing
     begun += signs.troubles
     state = signs.relay.partition(":")[0]
-    if state in {"retrying", "ending the producer"}:
+    if state == "retrying":
         begun.append(f"relay: {signs.relay}")
     elif state not in {"running", "standing by"}:
         missing.append(f"relay: {signs.relay}")

@@ -42,20 +42,18 @@ class Relay:
         connect: Callable[[], Awaitable["Connection"]],
         client: Mapping[str, Any],
         source: str | None = None,
-        producer: Mapping[str, Any] | None = None,
         keep_days: int = 7,
     ) -> None:
         """`connect` opens the session that holds the lock; `client` is how to reach Kafka.
 
-        `source` is the CloudEvents source of what the database says, `/services/<name>`;
-        `producer` are more of the producer's arguments; rows are kept for `keep_days`.
+        `source` is the CloudEvents source of what the database says, `/services/<name>`; rows
+        are kept for `keep_days`.
         """
         self._progress = Progress()
         self._name = name
         self._connect = connect
         self._client = client
         self._source = source or f"/services/{name}"
-        self._producer_arguments = {**client, **(producer or {})}
         self._housekeeping = Housekeeping(keep_days)
 
     @property
@@ -143,7 +141,7 @@ class Relay:
     async def _work(self, cursor: Cursor) -> None:
         async with AsyncExitStack() as stack:
             reader = await stack.enter_async_context(reading(self._client, self._source))
-            sender = await stack.enter_async_context(sending(self._producer_arguments))
+            sender = await stack.enter_async_context(sending(self._client))
             watch = Watch(reader, History(cursor, self._source), self._name)
             session = Session(self._progress, cursor, sender, watch, self._housekeeping)
             await session.run()

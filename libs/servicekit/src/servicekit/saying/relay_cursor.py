@@ -1,4 +1,4 @@
-"""Where a relay stands in its outbox: every statement a relay makes, each with a deadline.
+"""Where a relay stands in its outbox: every statement a relay makes.
 
 Each method is one statement, so it happens wholly or not at all without a transaction to end
 over a connection that may have died. One connection holds the lock and makes the statements:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from servicekit.tx import Connection
 
 LOCK = 0x0CC0_0002  # advisory lock per database: one relay sends, others stand by
-DEADLINE_SECONDS = 30.0  # seconds; a connection that goes nowhere fails then instead of hanging
 PAGE = 2_000  # rows sent at once
 _PAGE_BYTES = 32 * 1024 * 1024  # that a page's values can make at most
 Positions = Mapping[TopicPartition, int]
@@ -69,7 +68,7 @@ class Cursor:
     """One relay's place in the outbox of one database.
 
     Raises:
-        TimeoutError: (every method) PostgreSQL did not answer in 30 seconds.
+        TimeoutError: (every method) PostgreSQL did not answer within the connection's limit.
     """
 
     def __init__(self, conn: "Connection", relay: str) -> None:
@@ -81,9 +80,7 @@ class Cursor:
 
     async def lock(self) -> bool:
         """Try to become the relay of this database; the lock lives as long as the connection."""
-        locked: bool = await self.conn.fetchval(
-            "SELECT pg_try_advisory_lock($1)", LOCK, timeout=DEADLINE_SECONDS
-        )
+        locked: bool = await self.conn.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
         return locked
 
     async def take_over(self) -> None:
@@ -95,9 +92,7 @@ class Cursor:
         """
         # A cursor that a crash of PostgreSQL took back repeats rows, which consumers drop; and
         # pages in seq order need no sort, whatever the planner thinks of their number.
-        await self.conn.execute(
-            "SET synchronous_commit = off; SET enable_sort = off", timeout=DEADLINE_SECONDS
-        )
+        await self.conn.execute("SET synchronous_commit = off; SET enable_sort = off")
         row = await self.conn.fetchrow(
             """
             INSERT INTO kit.relay_cursors AS c
@@ -108,7 +103,6 @@ class Cursor:
             RETURNING epoch, snapshot_from::text AS since, snapshot_to::text AS until, last_seq
             """,
             self._relay,
-            timeout=DEADLINE_SECONDS,
         )
         if row is None:
             raise ForeignCursorError
@@ -134,7 +128,6 @@ class Cursor:
             self._relay,
             self.epoch,
             *self.window.unseen,
-            timeout=DEADLINE_SECONDS,
         )
         if row is None:
             raise LostEpochError
@@ -161,7 +154,6 @@ class Cursor:
             *window.unseen,
             window.until,
             window.page_rows,
-            timeout=DEADLINE_SECONDS,
         )
         return Page(rows, len(rows) < window.page_rows)
 
@@ -201,7 +193,6 @@ class Cursor:
             moved.last_seq,
             *_columns(positions),
             held,
-            timeout=DEADLINE_SECONDS,
         )
         if found != 1:
             raise LostEpochError
@@ -209,9 +200,7 @@ class Cursor:
 
     async def held_topics(self) -> list[str]:
         """Return the topics that have rows put aside."""
-        rows = await self.conn.fetch(
-            "SELECT DISTINCT topic FROM kit.outbox_held", timeout=DEADLINE_SECONDS
-        )
+        rows = await self.conn.fetch("SELECT DISTINCT topic FROM kit.outbox_held")
         return [row["topic"] for row in rows]
 
     async def held_page(self, topic: str) -> Sequence["asyncpg.Record"]:
@@ -226,7 +215,6 @@ class Cursor:
             """,
             topic,
             _HELD_PAGE,
-            timeout=DEADLINE_SECONDS,
         )
 
     async def release(self, topic: str, last_seq: int, positions: Positions) -> None:
@@ -241,7 +229,6 @@ class Cursor:
             topic,
             last_seq,
             *_columns(positions),
-            timeout=DEADLINE_SECONDS,
         )
 
     async def place(self, positions: Positions) -> None:
@@ -253,7 +240,6 @@ class Cursor:
             ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
             """,
             *_columns(positions),
-            timeout=DEADLINE_SECONDS,
         )
 
     async def positions(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
@@ -261,7 +247,6 @@ class Cursor:
         rows = await self.conn.fetch(
             "SELECT topic, partition, next_offset FROM kit.relay_positions WHERE topic = ANY($1)",
             topics,
-            timeout=DEADLINE_SECONDS,
         )
         return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 

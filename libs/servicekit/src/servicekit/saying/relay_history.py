@@ -8,7 +8,6 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
 from servicekit.observing import trace
 from servicekit.saying import record_headers
-from servicekit.saying.relay_cursor import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from servicekit.saying.relay_cursor import Cursor
@@ -36,7 +35,6 @@ class History:
             min(ids),
             max(ids),
             list(ids),
-            timeout=DEADLINE_SECONDS,
         )
         ids -= {row["event_id"] for row in rows}
         return [seen for seen in records if seen.event_id in ids]
@@ -69,7 +67,6 @@ class History:
             *window.unseen,
             window.until,
             window.last_seq,
-            timeout=DEADLINE_SECONDS,
         )
         return [records[row["nth"] - 1] for row in rows]
 
@@ -79,7 +76,6 @@ class History:
             "SELECT sequence FROM kit.subject_sequences WHERE topic = $1 AND subject = $2",
             topic,
             subject,
-            timeout=DEADLINE_SECONDS,
         )
         return sequence or 0
 
@@ -120,6 +116,5 @@ class History:
             event_id,
             headers,
             value,
-            timeout=DEADLINE_SECONDS,
         )
         return added == "INSERT 0 1"

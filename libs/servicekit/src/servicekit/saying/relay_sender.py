@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ACK_SECONDS = 30.0  # idempotent batches never expire by themselves, so the wait must
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
-_BATCH_BYTES = 512 * 1024
+PRODUCER = {"acks": "all", "enable_idempotence": True, "max_batch_size": 512 * 1024}
 _REFUSALS = (TopicAuthorizationFailedError, MessageSizeTooLargeError, RecordListTooLargeError)
 
 
@@ -163,16 +163,9 @@ class Sender:
 
 
 @asynccontextmanager
-async def sending(arguments: Mapping[str, Any]) -> AsyncIterator[Sender]:
+async def sending(client: Mapping[str, Any]) -> AsyncIterator[Sender]:
     """Yield a sender with a producer of its own; nothing of it is sent once this has ended."""
-    producer = AIOKafkaProducer(
-        **{
-            "acks": "all",
-            "enable_idempotence": True,
-            "max_batch_size": _BATCH_BYTES,
-            **arguments,
-        }
-    )
+    producer = AIOKafkaProducer(**PRODUCER, **client)
     try:
         async with asyncio.timeout(_START_SECONDS):
             await producer.start()
