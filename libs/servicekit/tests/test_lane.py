@@ -1,12 +1,15 @@
 """A lane between a consumer that hands it records and a real database."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oncomentor_contracts.envelope import Envelope
 from oncomentor_contracts.topics import INGRESS_RESPONSE, PROFILE_PROFILE, Topic
 from servicekit.edge.ingress import HttpRecord
 from servicekit.hearing.backlog import (
@@ -87,6 +90,18 @@ async def make_lane(database: Database, fetched: Fetched) -> AsyncIterator[MakeL
 
 def a_record(offset: int, size: int = 10) -> HttpRecord:
     return HttpRecord("t", b"", b"x" * size, [], 0, offset)
+
+
+def a_state(offset: int, subject: str, sequence: int) -> HttpRecord:
+    envelope = Envelope(
+        id=uuid4(),
+        source="/services/profile",
+        type="newer.than.this.code",
+        subject=subject,
+        time=datetime(2026, 3, 2, tzinfo=UTC),
+        sequence=sequence,
+    )
+    return HttpRecord("t", subject.encode(), b"{}", list(envelope.headers()), 0, offset)
 
 
 async def until(probe: Callable[[], object]) -> None:
@@ -253,6 +268,22 @@ async def test_a_doubt_that_turns_out_unfounded_costs_a_look(
     assert lane.state == "running"
     assert lane.offer([a_record(offset) for offset in range(lane.next_offset or 0, 3)])
     await until(lambda: lane.next_offset == 3)
+
+
+async def test_a_fork_stops_its_partition_exactly_there(
+    make_lane: MakeLane, database: Database
+) -> None:
+    lane = make_lane(PROFILE_PROFILE)
+    await until(lambda: lane.state == "running")
+
+    lane.offer([a_state(0, "s", 1), a_state(1, "other", 1), a_state(2, "s", 1), a_state(3, "s", 2)])
+    await until(lambda: lane.state == "stopped")
+
+    assert "subject s has two events with sequence 1, the second at offset 2" in lane.reason
+    assert lane.next_offset == 2
+    async with database.transaction() as tx:
+        assert await tx.conn.fetchval("SELECT next_offset FROM kit.consumer_offsets") == 2
+        assert await tx.conn.fetchval("SELECT count(*) FROM kit.applied_subjects") == 2
 
 
 async def test_what_was_fetched_before_an_unreadable_record_is_applied(

@@ -231,6 +231,14 @@ class Lane:
         self._shared.progressed()
 
     async def _apply(self, judged: Sequence[Judged]) -> None:
+        try:
+            await self._apply_whole(judged)
+        except ForkError as fork:  # the partition stops exactly there
+            if before := [pair for pair in judged if pair[0].offset < fork.offset]:
+                await self._apply_whole(before)
+            raise
+
+    async def _apply_whole(self, judged: Sequence[Judged]) -> None:
         causes = (verdict.envelope.traceparent for _, verdict in judged if verdict.envelope)
         with trace.batch(f"slice {self._subscription.topic.name}", SpanKind.CONSUMER, causes):
             try:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from oncomentor_contracts.envelope import Envelope
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.topics import Kind
 from servicekit.hearing import inbox
@@ -15,6 +16,15 @@ Known = Event | PassedOver
 
 class ForkError(Exception):
     """Two histories of one subject: the partition stops until an operator has looked."""
+
+    def __init__(self, record: Record, envelope: Envelope) -> None:
+        """`record` has another event for the sequence that was applied."""
+        self.offset = record.offset
+        super().__init__(
+            f"{record.topic}: subject {envelope.subject} has two events with sequence "
+            f"{envelope.sequence}, the second at offset {record.offset}: its producer was restored "
+            "to an earlier point"
+        )
 
 
 class NotPlainError(Exception):
@@ -79,10 +89,7 @@ async def _next_in_sequence(
         last = applied.get(envelope.subject)
         standing = order(kind, last, envelope)
         if standing is Order.FORK:
-            raise ForkError(
-                f"{topic}: subject {envelope.subject} has two events with sequence "
-                f"{envelope.sequence}: its producer was restored to an earlier point"
-            )
+            raise ForkError(record, envelope)
         if standing is Order.DUPLICATE:
             new.duplicates += 1
         elif standing is Order.GAP:
