@@ -15,6 +15,7 @@ from oncomentor_contracts.profile import ProfileChanged, ProfileDeleted
 from oncomentor_contracts.topics import PROFILE_PROFILE
 from servicekit import kafka
 from servicekit.saying import relay_session
+from servicekit.saying.relay_watch import Watch
 from servicekit.tx import Database
 from testkit.eventually import eventually
 from testkit.postgres import Templates
@@ -135,6 +136,48 @@ async def test_a_late_record_that_a_newer_one_follows_anyway_needs_no_mending(be
     async with bench.running(bench.relay()) as relay:
         await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
         await eventually(lambda: is_in(relay, "running"))
+        await say(bench, a_profile(other := uuid4(), 1))
+        await eventually(lambda: lie(bench, other, 1))
+    assert sequences(await lying(bench, person)) == [1, 2, 1, 3]
+
+
+async def test_a_state_said_while_a_late_record_is_mended_is_not_taken_for_a_deletion(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = uuid4()
+    mend: Any = Watch._mend
+
+    async def mend_a_little_later(*arguments: object) -> None:
+        await say(bench, a_profile(person, 3))
+        await mend(*arguments)
+
+    monkeypatch.setattr(Watch, "_mend", mend_a_little_later)
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1), a_profile(person, 2))
+        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
+        await write_late(bench, first)
+        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
+        await say(bench, a_profile(other := uuid4(), 1))
+        await eventually(lambda: lie(bench, other, 1))
+    assert sequences(await lying(bench, person)) == [1, 2, 1, 3]
+
+
+async def test_a_state_that_is_put_aside_is_not_taken_for_a_deletion(bench: Bench) -> None:
+    person = uuid4()
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1), a_profile(person, 2))
+        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
+    await write_late(bench, first)
+    await say(bench, a_profile(person, 3))
+    await bench.run_sql(
+        """
+        WITH gone AS (DELETE FROM kit.outbox WHERE sequence = 3 RETURNING *)
+        INSERT INTO kit.outbox_held (seq, topic, subject, sequence, headers, record_value)
+        SELECT seq, topic, subject, sequence, headers, record_value FROM gone
+        """
+    )
+    async with bench.running(bench.relay()):
+        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
         await say(bench, a_profile(other := uuid4(), 1))
         await eventually(lambda: lie(bench, other, 1))
     assert sequences(await lying(bench, person)) == [1, 2, 1, 3]

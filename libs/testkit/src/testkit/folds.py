@@ -79,7 +79,12 @@ def _people(records: Iterable[Logged]) -> dict[str, str]:
 
 
 def _hours(records: Iterable[Logged]) -> dict[str, str]:
-    return {str(r.subject): str((r.data or {})["minutes_left_month"]) for r in records}
+    rows: dict[str, str] = {}
+    for record in records:
+        rows.pop(str(record.subject), None)
+        if record.data is not None:
+            rows[str(record.subject)] = str(record.data["minutes_left_month"])
+    return rows
 
 
 def _chains(records: Iterable[Logged], types: set[str]) -> dict[str, str]:

@@ -39,17 +39,18 @@ class History:
         ids -= {row["event_id"] for row in rows}
         return [seen for seen in records if seen.event_id in ids]
 
-    async def outdated(self, records: Sequence["Seen"]) -> Sequence["Seen"]:
-        """Return the records whose subject went on since, with nothing left to be sent.
+    async def outdated(self, records: Sequence["Seen"]) -> Sequence[tuple["Seen", int]]:
+        """Return the records whose subject went on since, and its last sequence.
 
-        What is still to be sent will lie behind them.
+        Kafka has everything up to that one: where something is left to be sent, it will lie
+        behind the record, and there is nothing to mend.
         """
         if not records:
             return []
         window = self._cursor.window
         rows = await self._cursor.conn.fetch(
             """
-            SELECT r.nth
+            SELECT r.nth, s.sequence AS counted
               FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
                    AS r (topic, subject, sequence, nth)
               JOIN kit.subject_sequences AS s USING (topic, subject)
@@ -60,6 +61,9 @@ class History:
                       AND o.topic = r.topic AND o.subject = r.subject
                       AND ($6::text IS NULL OR o.seq > $7
                            OR NOT pg_visible_in_snapshot(o.txid, $6::text::pg_snapshot)))
+               AND NOT EXISTS (
+                   SELECT FROM kit.outbox_held AS h
+                    WHERE h.topic = r.topic AND h.subject = r.subject)
             """,
             [seen.partition.topic for seen in records],
             [seen.subject for seen in records],
@@ -68,16 +72,7 @@ class History:
             window.until,
             window.last_seq,
         )
-        return [records[row["nth"] - 1] for row in rows]
-
-    async def counted(self, topic: str, subject: str) -> int:
-        """Return the last sequence given out for a subject."""
-        sequence: int | None = await self._cursor.conn.fetchval(
-            "SELECT sequence FROM kit.subject_sequences WHERE topic = $1 AND subject = $2",
-            topic,
-            subject,
-        )
-        return sequence or 0
+        return [(records[row["nth"] - 1], row["counted"]) for row in rows]
 
     async def say_again(
         self, topic: str, subject: str, counted: int, event: type[Event], value: bytes | None

@@ -221,19 +221,23 @@ class Watch:
         Raises:
             RestoredError: Kafka has a record of ours that this database does not know.
         """
-        suspects: dict[TopicPartition, set[str]] = {}
+        suspects: dict[TopicPartition, dict[str, int]] = {}
         async for records in self._reader.ours(ranges):
             if unknown := await self._history.unknown(records):
                 first = unknown[0]
                 raise RestoredError(f"{first.partition.topic} has event {first.event_id} of ours")
             states = [seen for seen in records if self.is_state(seen.partition.topic)]
-            for seen in await self._history.outdated(states):
-                suspects.setdefault(seen.partition, set()).add(seen.subject)
+            for seen, counted in await self._history.outdated(states):
+                suspects.setdefault(seen.partition, {})[seen.subject] = counted
         for tp, subjects in suspects.items():
             await self._mend(tp, subjects)
 
-    async def _mend(self, tp: TopicPartition, subjects: set[str]) -> None:
-        """Say the newest state of these subjects again where an older one lies behind it."""
+    async def _mend(self, tp: TopicPartition, subjects: Mapping[str, int]) -> None:
+        """Say the newest state of these subjects again where an older one lies behind it.
+
+        With each comes the last sequence that Kafka is known to have had. It must have been found
+        before Kafka is read: a state said since is not there yet, and would seem to be deleted.
+        """
         start = (await self._reader.starts([tp]))[tp]
         end = (await self._reader.ends([tp]))[tp]
         newest: dict[str, Seen] = {}
@@ -245,9 +249,8 @@ class Watch:
                     if seen.subject not in newest or seen.sequence > newest[seen.subject].sequence:
                         newest[seen.subject] = seen
         for subject, seen in newest.items():
-            counted = await self._history.counted(tp.topic, subject)
-            if last[subject] < counted:
-                await self._say_again(seen, counted)
+            if last[subject] < subjects[subject]:
+                await self._say_again(seen, subjects[subject])
 
     async def _say_again(self, seen: Seen, counted: int) -> None:
         """Say a state again, or, when only its deletion can have been newer, the deletion.
