@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from servicekit.process.health import BEHIND_SECONDS, Signs, judge
 
-AWAY = ["retrying: KafkaConnectionError", "retrying: TimeoutError"]
+AWAY = "retrying: KafkaConnectionError"
 words = st.lists(st.text(min_size=1, max_size=9), max_size=2)
 
 
@@ -27,21 +27,21 @@ words = st.lists(st.text(min_size=1, max_size=9), max_size=2)
             Signs(caught_up=True, oldest_seconds=BEHIND_SECONDS + 1, relay="standing by"),
             "degraded",
         ),
-        *((Signs(caught_up=False, relay=state), "not ready") for state in AWAY),
-        *((Signs(caught_up=True, relay=state), "degraded") for state in AWAY),
+        (Signs(caught_up=False, relay=AWAY), "not ready"),
+        (Signs(caught_up=True, relay=AWAY), "degraded"),
     ],
 )
 def test_each_sign_has_its_weight(signs: Signs, word: str) -> None:
     assert judge(signs).word == word
 
 
-@given(words, words, st.sampled_from(AWAY), st.floats(0, 1e6))
+@given(words, words, st.floats(0, 1e6))
 def test_kafkas_absence_takes_nobody_out_of_service(
-    troubles: list[str], held: list[str], relay: str, oldest: float
+    troubles: list[str], held: list[str], oldest: float
 ) -> None:
     health = judge(
-        Signs(caught_up=True, troubles=troubles, relay=relay, held=held, oldest_seconds=oldest)
+        Signs(caught_up=True, troubles=troubles, relay=AWAY, held=held, oldest_seconds=oldest)
     )
 
     assert health.word == "degraded"
-    assert {*troubles, f"relay: {relay}"} <= set(health.complaints)
+    assert {*troubles, f"relay: {AWAY}"} <= set(health.complaints)

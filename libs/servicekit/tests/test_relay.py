@@ -267,7 +267,6 @@ async def test_a_producer_that_failed_never_sends_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_sender, "ACK_SECONDS", 1.0)
-
     monkeypatch.setitem(relay_sender.PRODUCER, "request_timeout_ms", 1000)
 
     async with bench.running(bench.relay()) as relay:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
-from libs.servicekit.tests.relay_bench import Bench, is_in
+from libs.servicekit.tests.relay_bench import Bench
 
 from devstack.stack import Stack
 from oncomentor_contracts.event import Event
@@ -126,25 +126,33 @@ async def test_what_was_written_while_no_relay_ran_is_mended_by_the_next(bench: 
     assert sequences(await lying(bench, other)) == [1]
 
 
-async def test_a_late_record_that_a_newer_one_follows_anyway_needs_no_mending(bench: Bench) -> None:
-    person = uuid4()
+async def leave_a_late_record(bench: Bench, person: UUID) -> None:
+    """Say a person's states 1 and 2, and have 1 written once more while no relay runs."""
     async with bench.running(bench.relay()):
         await say(bench, a_profile(person, 1), a_profile(person, 2))
         first, _ = await eventually(lambda: lie(bench, person, 1, 2))
     await write_late(bench, first)
+
+
+async def is_left_at(bench: Bench, person: UUID, *wanted: int) -> None:
+    """Wait for these sequences, then for whatever the relay would say of them besides."""
+    await eventually(lambda: lie(bench, person, *wanted))
+    await say(bench, a_profile(other := uuid4(), 1))
+    await eventually(lambda: lie(bench, other, 1))
+    await lie(bench, person, *wanted)
+
+
+async def test_a_late_record_that_a_newer_one_follows_anyway_needs_no_mending(bench: Bench) -> None:
+    await leave_a_late_record(bench, person := uuid4())
     await say(bench, a_profile(person, 3))
-    async with bench.running(bench.relay()) as relay:
-        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
-        await eventually(lambda: is_in(relay, "running"))
-        await say(bench, a_profile(other := uuid4(), 1))
-        await eventually(lambda: lie(bench, other, 1))
-    assert sequences(await lying(bench, person)) == [1, 2, 1, 3]
+    async with bench.running(bench.relay()):
+        await is_left_at(bench, person, 1, 2, 1, 3)
 
 
 async def test_a_state_said_while_a_late_record_is_mended_is_not_taken_for_a_deletion(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    person = uuid4()
+    await leave_a_late_record(bench, person := uuid4())
     mend: Any = Watch._mend
 
     async def mend_a_little_later(*arguments: object) -> None:
@@ -153,21 +161,11 @@ async def test_a_state_said_while_a_late_record_is_mended_is_not_taken_for_a_del
 
     monkeypatch.setattr(Watch, "_mend", mend_a_little_later)
     async with bench.running(bench.relay()):
-        await say(bench, a_profile(person, 1), a_profile(person, 2))
-        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
-        await write_late(bench, first)
-        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
-        await say(bench, a_profile(other := uuid4(), 1))
-        await eventually(lambda: lie(bench, other, 1))
-    assert sequences(await lying(bench, person)) == [1, 2, 1, 3]
+        await is_left_at(bench, person, 1, 2, 1, 3)
 
 
 async def test_a_state_that_is_put_aside_is_not_taken_for_a_deletion(bench: Bench) -> None:
-    person = uuid4()
-    async with bench.running(bench.relay()):
-        await say(bench, a_profile(person, 1), a_profile(person, 2))
-        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
-    await write_late(bench, first)
+    await leave_a_late_record(bench, person := uuid4())
     await say(bench, a_profile(person, 3))
     await bench.run_sql(
         """
@@ -177,7 +175,4 @@ async def test_a_state_that_is_put_aside_is_not_taken_for_a_deletion(bench: Benc
         """
     )
     async with bench.running(bench.relay()):
-        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
-        await say(bench, a_profile(other := uuid4(), 1))
-        await eventually(lambda: lie(bench, other, 1))
-    assert sequences(await lying(bench, person)) == [1, 2, 1, 3]
+        await is_left_at(bench, person, 1, 2, 1, 3)

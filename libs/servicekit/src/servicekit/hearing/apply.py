@@ -22,7 +22,8 @@ from servicekit.subscription import Bulk, Refusal, Subscription
 from servicekit.tx import TRANSIENT_DRIVER_ERRORS, Tx
 
 # What a handler did fails here and not at the commit, when nobody can tell whose it was: a failed
-# statement that it hid, and constraints that are checked late.
+# statement that it hid, and constraints that are checked late. For the next handler they are late
+# again, as it expects.
 _ASK = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
 _log = logger(__name__)
 

@@ -201,7 +201,9 @@ class Lane:
                 self._retrying_since = self._retrying_since or time.monotonic()
                 wait = backoff.delay(attempt)
                 metrics.add("slice_retries", 1, topic=self.where.topic)
-                _log.warning("slice_retried", **self._fields(), attempt=attempt, wait_seconds=wait)
+                # The text is ours, Kafka's or PostgreSQL's: it says what is away.
+                told = {"attempt": attempt, "wait_seconds": wait, "reason": self.reason[:200]}
+                _log.warning("slice_retried", **self._fields(), **told)
                 await self._pause_for(wait)
                 continue
             except FellBackError as error:

@@ -23,7 +23,7 @@ class ForkError(Exception):
         super().__init__(
             f"{record.topic}: subject {envelope.subject} has two events with sequence "
             f"{envelope.sequence}, the second at offset {record.offset}: its producer was restored "
-            "to an earlier point"
+            "to an earlier point; docs/runbooks/PartitionStopped.md says how to go on"
         )
 
 

@@ -94,13 +94,14 @@ class Judge:
             return Unreadable.because("too_large", ("value", f"is over {MAX_VALUE_BYTES} bytes"))
         try:
             envelope = from_headers(record.headers, pgproto.UUID)
-            if record.key == envelope.subject.encode():
-                return self.judge_event(envelope, record.value)
+            if record.key != envelope.subject.encode():
+                rule = "must be the subject"
+                return Unreadable.because("bad_key", ("key", rule), envelope=envelope)
+            return self.judge_event(envelope, record.value)
         except EnvelopeError as error:
             return Unreadable.because("bad_envelope", (error.attribute, error.rule))
         except Exception as error:  # noqa: BLE001 - see above
             return Unreadable.because("bad_record", ("record", type(error).__name__))
-        return Unreadable.because("bad_key", ("key", "must be the subject"), envelope=envelope)
 
     def judge_event(self, envelope: Envelope, data: bytes | None) -> Verdict:
         """Return what an event is once its envelope could be read (HTTP comes in here)."""

@@ -232,11 +232,11 @@ class Watch:
         for tp, subjects in suspects.items():
             await self._mend(tp, subjects)
 
-    async def _mend(self, tp: TopicPartition, subjects: Mapping[str, int]) -> None:
+    async def _mend(self, tp: TopicPartition, counted: Mapping[str, int]) -> None:
         """Say the newest state of these subjects again where an older one lies behind it.
 
-        With each comes the last sequence that Kafka is known to have had. It must have been found
-        before Kafka is read: a state said since is not there yet, and would seem to be deleted.
+        `counted` is the last sequence of each that Kafka has been given. It is found before Kafka
+        is read: a state said since is not there yet, and would be taken for a deletion.
         """
         start = (await self._reader.starts([tp]))[tp]
         end = (await self._reader.ends([tp]))[tp]
@@ -244,13 +244,13 @@ class Watch:
         last: dict[str, int] = {}
         async for records in self._reader.ours({tp: (start, end)}):
             for seen in records:
-                if seen.subject in subjects:
+                if seen.subject in counted:
                     last[seen.subject] = seen.sequence
                     if seen.subject not in newest or seen.sequence > newest[seen.subject].sequence:
                         newest[seen.subject] = seen
         for subject, seen in newest.items():
-            if last[subject] < subjects[subject]:
-                await self._say_again(seen, subjects[subject])
+            if last[subject] < counted[subject]:
+                await self._say_again(seen, counted[subject])
 
     async def _say_again(self, seen: Seen, counted: int) -> None:
         """Say a state again, or, when only its deletion can have been newer, the deletion.
