@@ -195,6 +195,7 @@ LITERAL, PREFIXED = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
 READ, WRITE, DESCRIBE = AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE
 RIGHTS = {
     "READ on topic profile.profile": (TOPIC, "profile.profile", LITERAL, READ),
+    "READ on topic scheduling.session": (TOPIC, "scheduling.session", LITERAL, READ),
     "WRITE on topic scheduling.session": (TOPIC, "scheduling.session", LITERAL, WRITE),
     "READ on group prefix scheduling.": (GROUP, "scheduling.", PREFIXED, READ),
 }

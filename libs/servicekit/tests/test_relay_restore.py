@@ -92,6 +92,21 @@ async def test_a_restored_database_says_nothing_until_it_is_reconciled_and_then_
     assert heard == {"s": [1, 2, 3, 4, 5, 6], "old": [1], "lost": [1, 2], "new": [1]}
 
 
+async def test_counters_are_raised_above_what_the_relay_had_looked_at_before(
+    bench: Bench, templates: Templates, database_name: str
+) -> None:
+    async with bench.running(bench.relay()):
+        await bench.say("s", "s", "s")
+        await eventually(lambda: counted(bench, "s", 3))
+    await bench.run_sql("UPDATE kit.subject_sequences SET sequence = 1 WHERE subject = 's'")
+    done = await Copy(bench, templates, database_name, bench.database).reconcile()
+    async with bench.running(bench.relay()):
+        await bench.say("s")
+        heard = await eventually(lambda: counted(bench, "s", 4))
+    assert done == Reconciled(unknown=0, raised=1, dropped=0, renumbered=0)
+    assert heard["s"] == [1, 2, 3, 4]
+
+
 async def counted(bench: Bench, subject: str, times: int) -> dict[str, list[int]]:
     heard = await bench.heard()
     return heard if len(heard[subject]) >= times else {}

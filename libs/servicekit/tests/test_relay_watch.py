@@ -176,3 +176,36 @@ async def test_a_state_that_is_put_aside_is_not_taken_for_a_deletion(bench: Benc
     )
     async with bench.running(bench.relay()):
         await is_left_at(bench, person, 1, 2, 1, 3)
+
+
+async def count_as_sent(bench: Bench) -> None:
+    """Leave what was said as if Kafka had had it and compaction had taken it away again."""
+    await bench.run_sql("UPDATE kit.relay_cursors SET snapshot_from = pg_current_snapshot()")
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_the_newest_state_is_said_again_though_compaction_took_it(
+    bench: Bench, is_deleted: bool
+) -> None:
+    person = uuid4()
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1))
+        (first,) = await eventually(lambda: lie(bench, person, 1))
+    newest = ProfileDeleted(person_id=person) if is_deleted else a_profile(person, 2)
+    await say(bench, newest)
+    await count_as_sent(bench)
+    await write_late(bench, first)
+    async with bench.running(bench.relay()):
+        records = await eventually(lambda: lie(bench, person, 1, 1, 3))
+    assert records[-1].value == newest.data()
+    assert dict(records[-1].headers)["ce_type"] == newest.TYPE.encode()
+
+
+async def test_a_state_of_a_history_that_was_lost_is_left_alone_and_told_of(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await leave_a_late_record(bench, person := uuid4())
+    await bench.run_sql("UPDATE kit.subject_sequences SET sequence = 9 WHERE sequence = 2")
+    async with bench.running(bench.relay()):
+        await is_left_at(bench, person, 1, 2, 1)
+    assert "relay_state_not_mended" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ from testkit.postgres import Templates
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 INGRESS = "ingress.harbor-test.response"
+ROOT = Path(__file__).parents[3]
 offsets = itertools.count(1)
 
 
@@ -193,6 +195,21 @@ async def test_a_mended_record_and_its_followers_are_applied_once_and_in_order(d
     assert await desk.states() == ["retried"] * 3
     assert {row["settled_by"] for row in await desk.kept()} == {"anna"}
     assert all(row["settled_at"] and row["settled_why"] for row in await desk.kept())
+
+
+async def test_the_runbook_leads_past_a_fact_that_was_lost(desk: Desk) -> None:
+    runbook = (ROOT / "docs/runbooks/FollowersParked.md").read_text()
+    (sql,) = re.findall(r'psql "\$DB" -c "(INSERT.*?)"\n', runbook, re.DOTALL)
+    (match,) = re.findall(r"subject_key\('matching.match', '(.*?)'\)", sql)
+    first, _, third, fourth = facts(UUID(match), "one-test", "lost-test", "three-test", "four-test")
+    await desk.hear(first, third, fourth)
+
+    async with desk.database.transaction() as tx:
+        await tx.conn.execute(sql)
+    answer = await desk.requeue.retry(await desk.id_of(third), "anna")
+
+    assert (answer.outcome, answer.released) == ("retried", 2)
+    assert await desk.words() == ["one-test", "three-test", "four-test"]
 
 
 async def test_what_a_retried_record_says_follows_from_its_first_id(desk: Desk) -> None:

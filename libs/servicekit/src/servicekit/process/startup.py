@@ -96,7 +96,8 @@ async def _check_kafka(service: "Service") -> None:
             f"topics {', '.join(absent)} are missing or {user} may not see them: create them "
             "and their rights from deploy/kafka/topics.toml"
         )
-    lacking = [f"READ on topic {t}" for t in sorted(heard) if "READ" not in found.topics[t]]
+    # Its relay looks at what others wrote into its topics (docs/adr/0010).
+    lacking = [f"READ on topic {t}" for t in sorted(heard | said) if "READ" not in found.topics[t]]
     lacking += [f"WRITE on topic {t}" for t in sorted(said) if "WRITE" not in found.topics[t]]
     lacking += [f"READ on group prefix {service.name}."] if not found.group else []
     if lacking:

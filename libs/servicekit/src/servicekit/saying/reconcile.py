@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from aiokafka import TopicPartition
-
 from servicekit.errors import StartupError
-from servicekit.saying.relay_cursor import Cursor, ForeignCursorError, Window
+from servicekit.saying.relay_cursor import Cursor, ForeignCursorError, Positions, Window
 from servicekit.saying.relay_history import History
 from servicekit.saying.relay_sender import sending
-from servicekit.saying.relay_watch import Reader, Watch, reading
+from servicekit.saying.relay_watch import Ranges, Reader, Watch, reading
 
 if TYPE_CHECKING:
     from servicekit.tx import Connection
@@ -30,7 +28,7 @@ Waiting = tuple[int, str, str, int, UUID]
 
 @dataclass(slots=True)
 class Sent:
-    """What Kafka has of ours behind what the relay knew: ids, and the highest sequences."""
+    """What Kafka has of ours: ids, as far as the outbox holds them, and the highest sequences."""
 
     ids: set[UUID] = field(default_factory=set)
     highest: dict[Subject, int] = field(default_factory=dict)
@@ -40,7 +38,7 @@ class Sent:
 class Reconciled:
     """What was done, in numbers of records, subjects and rows."""
 
-    unknown: int  # records that the database does not know
+    unknown: int  # records behind the relay's last look that the database does not know
     raised: int  # subjects whose counter was below
     dropped: int  # rows that waited, and that Kafka has
     renumbered: int  # rows that waited, and follow the lost history now
@@ -83,8 +81,8 @@ async def reconcile(
 ) -> Reconciled:
     """Bring a database that went back to an earlier time behind what Kafka has of it.
 
-    Nothing of it is sent meanwhile. A cursor of another cluster is begun anew, and every record of
-    ours is read, to tell what was sent.
+    Nothing of it is sent meanwhile. Every record of ours is read: what was said before the relay's
+    last look may have been lost too. A cursor of another cluster is begun anew.
 
     Raises:
         StartupError: the relay is at work, so the database is not behind.
@@ -92,19 +90,16 @@ async def reconcile(
     cursor = Cursor(conn, name)
     if not await cursor.lock():
         raise StartupError(f"the relay of {name} is at work: only one that stopped is reconciled")
-    anew = False
     try:
         await cursor.take_over()
     except ForeignCursorError:
-        anew = True
         await _begin_anew(conn)
         await cursor.take_over()
     async with reading(client, source) as reader, sending(client) as sender:
-        watch = Watch(reader, History(cursor, source), name)
-        counts = {t: n for t, n in (await sender.all_topics()).items() if watch.owns(t)}
-        known = {} if anew else await cursor.positions(list(counts))
-        ranges = await watch.behind(counts, known)
-        sent, unknown = await _read(reader, History(cursor, source), ranges)
+        history = History(cursor)
+        ranges = await Watch(reader, history, name).behind(await sender.all_topics(), {})
+        known = await cursor.positions([tp.topic for tp in ranges])
+        sent, unknown = await _read(reader, history, ranges, known)
     async with conn.transaction():
         # Whoever says something waits here, and then counts on from what we leave.
         await conn.execute("LOCK TABLE kit.subject_sequences IN EXCLUSIVE MODE")
@@ -124,14 +119,19 @@ async def _begin_anew(conn: "Connection") -> None:
 
 
 async def _read(
-    reader: Reader, history: History, ranges: Mapping[TopicPartition, tuple[int, int]]
+    reader: Reader, history: History, ranges: Ranges, known: Positions
 ) -> tuple[Sent, int]:
+    """Return what was sent, and how many records behind `known` the outbox does not hold.
+
+    Of those before it the outbox may have forgotten some: it keeps days, and Kafka a year.
+    """
     sent, unknown = Sent(), 0
     async for records in reader.ours(ranges):
-        unknown += len(await history.unknown(records))
+        strange = await history.unknown(records)
+        unknown += sum(seen.offset >= known.get(seen.partition, 0) for seen in strange)
+        sent.ids |= {seen.event_id for seen in records} - {seen.event_id for seen in strange}
         for seen in records:
             subject = seen.partition.topic, seen.subject
-            sent.ids.add(seen.event_id)
             sent.highest[subject] = max(seen.sequence, sent.highest.get(subject, 0))
     return sent, unknown
 

@@ -4,6 +4,7 @@ No text of PostgreSQL's holds a NUL. The sequence is not among them: it is given
 event is appended and has its own column.
 """
 
+from datetime import datetime
 from functools import lru_cache
 
 from oncomentor_contracts.envelope import CONTENT_TYPE, SPEC_VERSION
@@ -26,6 +27,16 @@ def pack(attributes: tuple[str, ...], causationid: str | None) -> bytes:
     if causationid is None:
         return (_WITHOUT_CAUSE + "\0".join(attributes)).encode()
     return (_WITH_CAUSE + "\0".join((*attributes, causationid))).encode()
+
+
+def renew(packed: bytes, event_id: str, now: datetime, traceparent: str) -> bytes:
+    """Return the column for the same event said again, at the beginning of a chain of its own."""
+    of = {name: value.decode() for name, value in unpack(packed, 0)}
+    source, event_type, subject = of["ce_source"], of["ce_type"], of["ce_subject"]
+    time, dataschema = now.isoformat().replace("+00:00", "Z"), of["ce_dataschema"]
+    return pack(
+        (event_id, source, event_type, subject, time, dataschema, traceparent, event_id), None
+    )
 
 
 def unpack(packed: bytes, sequence: int) -> list[tuple[str, bytes]]:

@@ -142,7 +142,7 @@ class Relay:
         async with AsyncExitStack() as stack:
             reader = await stack.enter_async_context(reading(self._client, self._source))
             sender = await stack.enter_async_context(sending(self._client))
-            watch = Watch(reader, History(cursor, self._source), self._name)
+            watch = Watch(reader, History(cursor), self._name)
             session = Session(self._progress, cursor, sender, watch, self._housekeeping)
             await session.run()
 

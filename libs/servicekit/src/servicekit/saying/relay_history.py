@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import uuid7
 from servicekit.observing import trace
 from servicekit.saying import record_headers
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from servicekit.saying.relay_cursor import Cursor
     from servicekit.saying.relay_watch import Seen
 
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
 class History:
     """The counters and the outbox of one database, asked about records that lie in Kafka."""
 
-    def __init__(self, cursor: "Cursor", source: str) -> None:
-        """Ask over the cursor's connection; `source` is the CloudEvents source of what is said."""
+    def __init__(self, cursor: "Cursor") -> None:
+        """Ask over the cursor's connection."""
         self._cursor = cursor
-        self._source = source
 
     async def unknown(self, records: Sequence["Seen"]) -> Sequence["Seen"]:
         """Return those of these records that the outbox never held."""
@@ -39,20 +39,19 @@ class History:
         ids -= {row["event_id"] for row in rows}
         return [seen for seen in records if seen.event_id in ids]
 
-    async def outdated(self, records: Sequence["Seen"]) -> Sequence[tuple["Seen", int]]:
-        """Return the records whose subject went on since, and its last sequence.
+    async def outdated(self, records: Sequence["Seen"]) -> dict[tuple[str, str], int]:
+        """Return the subjects (topic, subject) of these that went on since, and their last sequence.
 
         Kafka has everything up to that one: where something is left to be sent, it will lie
         behind the record, and there is nothing to mend.
         """
         if not records:
-            return []
+            return {}
         window = self._cursor.window
         rows = await self._cursor.conn.fetch(
             """
-            SELECT r.nth, s.sequence AS counted
-              FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
-                   AS r (topic, subject, sequence, nth)
+            SELECT topic, subject, s.sequence AS counted
+              FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (topic, subject, sequence)
               JOIN kit.subject_sequences AS s USING (topic, subject)
              WHERE s.sequence > r.sequence
                AND NOT EXISTS (
@@ -72,27 +71,24 @@ class History:
             window.until,
             window.last_seq,
         )
-        return [(records[row["nth"] - 1], row["counted"]) for row in rows]
+        return {(row["topic"], row["subject"]): row["counted"] for row in rows}
 
-    async def say_again(
-        self, topic: str, subject: str, counted: int, event: type[Event], value: bytes | None
-    ) -> bool:
-        """Append a subject's state as its next event; not when anything was said after `counted`."""
+    async def said(self, topic: str, subject: str, sequence: int) -> "asyncpg.Record | None":
+        """Return the outbox's row of one event; a late relay is rare, so no index is kept for it."""
+        return await self._cursor.conn.fetchrow(
+            """
+            SELECT topic, subject, sequence, headers, record_value FROM kit.outbox
+             WHERE topic = $1 AND subject = $2 AND sequence = $3
+            """,
+            topic,
+            subject,
+            sequence,
+        )
+
+    async def say_again(self, row: "asyncpg.Record") -> bool:
+        """Append this event as its subject's next one; not when anything was said after it."""
         now = datetime.now(UTC)
         event_id = uuid7(now)
-        headers = record_headers.pack(
-            (
-                str(event_id),
-                self._source,
-                event.TYPE,
-                subject,
-                now.isoformat().replace("+00:00", "Z"),
-                event.dataschema(),
-                trace.child(None),
-                str(event_id),
-            ),
-            None,
-        )
         added = await self._cursor.conn.execute(
             """
             WITH taken AS (
@@ -104,12 +100,12 @@ class History:
                    (said_on, topic, subject, sequence, event_id, headers, record_value)
             SELECT $4, $1, $2, sequence, $5, $6, $7 FROM taken
             """,
-            topic,
-            subject,
-            counted,
+            row["topic"],
+            row["subject"],
+            row["sequence"],
             now.date(),
             event_id,
-            headers,
-            value,
+            record_headers.renew(row["headers"], str(event_id), now, trace.child(None)),
+            row["record_value"],
         )
         return added == "INSERT 0 1"

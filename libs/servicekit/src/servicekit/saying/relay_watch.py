@@ -16,7 +16,6 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from oncomentor_contracts.events import BY_TYPE
 from oncomentor_contracts.topics import Kind, topic_of
 from servicekit.observing.log import logger
 
@@ -45,8 +44,6 @@ class Seen:
     subject: str
     sequence: int
     event_id: UUID
-    headers: tuple[tuple[str, bytes], ...]
-    value: bytes | None
 
 
 class Reader:
@@ -122,8 +119,6 @@ class Reader:
                 subject=headers["ce_subject"].decode(),
                 sequence=int(headers["ce_sequence"]),
                 event_id=UUID(headers["ce_id"].decode()),
-                headers=tuple(record.headers),
-                value=record.value,
             )
 
 
@@ -216,57 +211,35 @@ class Watch:
         return {tp: (ends[tp], now[tp]) for tp in state if now[tp] > ends[tp]}
 
     async def look(self, ranges: Ranges) -> None:
-        """Look at ranges that this relay did not write.
+        """Look at ranges that this relay did not write; say outdated states again.
 
         Raises:
             RestoredError: Kafka has a record of ours that this database does not know.
         """
-        suspects: dict[TopicPartition, dict[str, int]] = {}
+        outdated: dict[tuple[str, str], int] = {}
         async for records in self._reader.ours(ranges):
             if unknown := await self._history.unknown(records):
                 first = unknown[0]
                 raise RestoredError(f"{first.partition.topic} has event {first.event_id} of ours")
-            states = [seen for seen in records if self.is_state(seen.partition.topic)]
-            for seen, counted in await self._history.outdated(states):
-                suspects.setdefault(seen.partition, {})[seen.subject] = counted
-        for tp, subjects in suspects.items():
-            await self._mend(tp, subjects)
+            last = {
+                (seen.partition.topic, seen.subject): seen
+                for seen in records
+                if self.is_state(seen.partition.topic)
+            }
+            for key in last:
+                outdated.pop(key, None)
+            outdated |= await self._history.outdated(list(last.values()))
+        for (topic, subject), counted in outdated.items():
+            await self._mend(topic, subject, counted)
 
-    async def _mend(self, tp: TopicPartition, counted: Mapping[str, int]) -> None:
-        """Say the newest state of these subjects again where an older one lies behind it.
+    async def _mend(self, topic: str, subject: str, counted: int) -> None:
+        """Say a subject's newest state, or its deletion, again: an older one lies behind it.
 
-        `counted` is the last sequence of each that Kafka has been given. It is found before Kafka
-        is read: a state said since is not there yet, and would be taken for a deletion.
+        It comes from the outbox, which keeps it for longer than any relay can have been frozen:
+        compaction may have taken it from Kafka meanwhile, and a deletion for good.
         """
-        start = (await self._reader.starts([tp]))[tp]
-        end = (await self._reader.ends([tp]))[tp]
-        newest: dict[str, Seen] = {}
-        last: dict[str, int] = {}
-        async for records in self._reader.ours({tp: (start, end)}):
-            for seen in records:
-                if seen.subject in counted:
-                    last[seen.subject] = seen.sequence
-                    if seen.subject not in newest or seen.sequence > newest[seen.subject].sequence:
-                        newest[seen.subject] = seen
-        for subject, seen in newest.items():
-            if last[subject] < counted[subject]:
-                await self._say_again(seen, counted[subject])
-
-    async def _say_again(self, seen: Seen, counted: int) -> None:
-        """Say a state again, or, when only its deletion can have been newer, the deletion.
-
-        Compaction takes a deletion away after a time, and nothing else without a newer record.
-        """
-        topic = seen.partition.topic
-        event_type, value = dict(seen.headers)["ce_type"].decode(), seen.value
-        if seen.sequence < counted:
-            event_type, value = _tombstone(topic), None
-        said = await self._history.say_again(
-            topic, seen.subject, counted, BY_TYPE[event_type], value
-        )
-        if said:
-            _log.warning("relay_state_said_again", topic=topic, subject=seen.subject)
-
-
-def _tombstone(topic: str) -> str:
-    return next(t for t, e in BY_TYPE.items() if e.TOPIC.name == topic and e.TOMBSTONE)
+        newest = await self._history.said(topic, subject, counted)
+        if newest is None:
+            _log.error("relay_state_not_mended", topic=topic, subject=subject, sequence=counted)
+        elif await self._history.say_again(newest):
+            _log.warning("relay_state_said_again", topic=topic, subject=subject)
