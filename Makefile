@@ -1,6 +1,6 @@
 # `make` alone prints the targets. Everything runs from .venv, which `setup` makes and keeps.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check fmt bench faults schemas lock wheels clean
+.PHONY: help setup demo secrets up down status test check fmt bench faults schemas lock wheels clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
@@ -18,8 +18,11 @@ setup: ## make .venv from the locks (every other target does it by itself)
 	echo 'set-up: Python 3.11 or newer is needed and none is on PATH: install one (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python) and run this again.' >&2; \
 	exit 1
 
-demo: setup ## start the whole network and show one match through it
-	@$(BIN)/oncomentor demo
+demo: setup ## start the whole network and show one match through it (AGAINST=compose: the one in containers)
+	@$(BIN)/oncomentor demo $(if $(AGAINST),--against $(AGAINST))
+
+secrets: setup ## make what docker-compose.yml needs: secrets, ports, .env
+	@$(BIN)/python -m devstack.containers
 
 up: setup ## start Kafka, PostgreSQL, identity, mail and the services, and leave them running
 	@$(BIN)/oncomentor dev up
@@ -33,7 +36,7 @@ status: setup ## say what runs, where, and how it is
 test: setup ## run every test, on a real Kafka and a real PostgreSQL
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: setup ## lint, types, import rules, SQL, generated files: what needs no stack
+check: setup ## lint, types, import rules, SQL, containers, generated files: what needs no stack
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
@@ -41,6 +44,9 @@ check: setup ## lint, types, import rules, SQL, generated files: what needs no s
 	@$(BIN)/python contracts/tools/generate.py --check
 	@$(BIN)/python libs/servicekit/tools/metrics_table.py --check
 	@$(if $(MIGRATIONS),$(BIN)/squawk $(MIGRATIONS))
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@said=$$($(BIN)/compose-lint check --skip-suppressed --no-env --fail-on low docker-compose.yml 2>&1) || { echo "$$said"; exit 1; }
 
 fmt: setup ## format, and repair what ruff can repair
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -1,10 +1,10 @@
-"""Regenerate the three locks from what the packages declare: versions that fit together.
+"""Regenerate the locks from what the packages declare: versions that fit together.
 
 What is locked stays as it is where it can, so that a new dependency moves nothing else; with
 `--upgrade` everything moves to the newest versions.
 
-Everything is resolved once (dev.lock); the other two take their versions from there, so a
-package has one version in the whole repository. The locks hold names, versions and hashes and
+Everything is resolved once (dev.lock); the others take their versions from there, so a
+package has one version in the whole repository. There is one for each target of deploy/Dockerfile. The locks hold names, versions and hashes and
 no address: the registry is whatever pip is configured with.
 """
 
@@ -23,8 +23,22 @@ _FLAGS = (
 )  # fmt: skip
 
 
+KERNEL = ("contracts", "libs/servicekit")
+IMAGES = {
+    "services": (*KERNEL, "services/profile", "services/scheduling", "services/notification"),
+    "matching": (*KERNEL, "services/matching"),
+    "tools": ("contracts", "libs/devstack"),
+}
+"""Targets of deploy/Dockerfile, and the packages of this repository in each."""
+
+
+def declared(folders: Sequence[str]) -> list[Path]:
+    """Return the declarations of these packages."""
+    return [Path(folder) / "pyproject.toml" for folder in folders]
+
+
 def main() -> int:
-    """Write dev.lock, runtime.lock and build.lock, and return a process's exit status."""
+    """Write every lock, and return a process's exit status."""
     everything = [folder / "pyproject.toml" for folder in installer.packages()]
     runtime = [path for path in everything if path.parent.name != "testkit"]
     with installer.alone():
@@ -32,6 +46,7 @@ def main() -> int:
             ("dev", [*everything, Path("requirements/dev.in")]),
             ("runtime", runtime),
             ("build", [Path("requirements/build.in")]),
+            *((f"image-{name}", declared(folders)) for name, folders in IMAGES.items()),
         ):
             if status := compile_lock(lock, sources):
                 return status

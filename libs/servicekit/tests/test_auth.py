@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import httpx
 import pytest
 from joserfc.jwk import ECKey, KeySet
 
-from servicekit.edge.auth import InvalidTokenError
+from devstack.idp import Clients, Provider
+from servicekit.edge.auth import Authenticator, InvalidTokenError
 from testkit.issuer import Issuer
 
 
@@ -71,3 +74,29 @@ async def test_without_any_keys_an_absent_provider_is_said_to_be_absent() -> Non
 
     with pytest.raises(httpx.HTTPError):
         await provider.principal("a.b.c")
+
+
+async def test_an_issuer_that_clients_know_by_another_address_has_its_keys_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = Clients(tmp_path / "clients.json")
+    clients.put("operator", "secret", {"roles": ["operator"]})
+    key = ECKey.generate_key("P-256", auto_kid=True)
+    provider = Provider("http://outside.invalid", key, clients)
+    inside = httpx.ASGITransport(provider.application())
+    client = httpx.AsyncClient
+    monkeypatch.setattr(httpx, "AsyncClient", lambda **_: client(transport=inside))
+    async with httpx.AsyncClient() as asking:
+        answer = await asking.post(
+            "http://idp:8080/token",
+            data={"grant_type": "client_credentials"},
+            auth=("operator", "secret"),
+        )
+    token = answer.json()["access_token"]
+
+    known = Authenticator("http://outside.invalid", "oncomentor", "http://idp:8080/jwks")
+    stranger = Authenticator("http://idp:8080", "oncomentor", "http://idp:8080/jwks")
+
+    assert (await known.principal(token)).roles == {"operator"}
+    with pytest.raises(InvalidTokenError):
+        await stranger.principal(token)

@@ -154,15 +154,25 @@ def tail(  # noqa: PLR0913 - the same
     run(Request(topic, holder, start, limit, idle, as_json, credentials))
 
 
-@app.command(epilog="Example: oncomentor demo --keep")
+@app.command(
+    epilog="""\b
+Examples:
+  oncomentor demo --keep
+  oncomentor demo --against compose --json
+"""
+)
 @command
 def demo(
+    *,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the stack running at the end.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as one JSON object.")
     ] = False,
+    against: Annotated[
+        str, typer.Option(help="embedded, or compose: the containers that run already.")
+    ] = "embedded",
 ) -> None:
     """Three synthetic centers, from their files to calendar invitations, checked step by step.
 
@@ -171,5 +181,6 @@ def demo(
     makes the exit code 1. Run it twice: nothing is doubled.
     """
     from oncomentor_cli.demo.run import run  # noqa: PLC0415 - see the module's docstring
+    from oncomentor_cli.network import chosen  # noqa: PLC0415 - the same
 
-    run(keep=keep, as_json=as_json)
+    run(keep=keep, as_json=as_json, against=chosen(against))

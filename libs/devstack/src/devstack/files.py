@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PRIVATE_FILE = 0o600
+MOUNTED_FILE = 0o644  # in a private folder: nobody reaches it there, but a container it is given to
 PRIVATE_FOLDER = 0o700
 
 LOG_LIMIT_BYTES = 5_000_000
@@ -34,10 +35,10 @@ def write_whole(path: Path, content: str | bytes, mode: int = PRIVATE_FILE) -> N
     sync_folder(path.parent)
 
 
-def write_once(path: Path, content: str) -> None:
-    """Write a private file unless it is there; of several at the same time one wins, whole."""
+def write_once(path: Path, content: str, mode: int = PRIVATE_FILE) -> None:
+    """Write a file unless it is there; of several at the same time one wins, whole."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    write_whole(draft, content)
+    write_whole(draft, content, mode)
     try:
         os.link(draft, path)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""A development identity provider: `python -m devstack.idp` (embedded stack only).
+"""A development identity provider: `python -m devstack.idp` (not for production).
 
 OpenID Connect discovery, keys, and tokens for clients by client credentials. Clients are read from
 a file at each request, so a new institution needs no restart.
@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from devstack.files import write_whole
+from devstack.files import PRIVATE_FILE, make_folder, write_whole
 from devstack.state import LOOPBACK
 
 AUDIENCE = "oncomentor"
@@ -44,13 +44,16 @@ class Clients:
     """
 
     path: Path
+    mode: int = PRIVATE_FILE
 
     def put(self, client_id: str, secret: str, claims: dict[str, Any]) -> None:
         """Add the client, or replace it; nothing is written when it is there already."""
         clients = self._read()
         entry = {"secret_sha256": _sha256(secret), "claims": claims}
         if clients.get(client_id) != entry:
-            write_whole(self.path, json.dumps({**clients, client_id: entry}, indent=1))
+            content = json.dumps({**clients, client_id: entry}, indent=1)
+            make_folder(self.path.parent, self.mode | (self.mode & 0o444) >> 2)
+            write_whole(self.path, content, self.mode)
 
     def claims(self, client_id: str, secret: str) -> dict[str, Any] | None:
         """Return the claims of the client; None when the id or the secret is wrong."""
@@ -170,13 +173,16 @@ def _sha256(text: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until ended; return a process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m devstack.idp", description=__doc__)
+    parser.add_argument("--host", default=LOOPBACK)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--issuer", help="where its clients find it, when not at host and port")
     parser.add_argument("--key-file", type=Path, required=True, help="private JWK, P-256")
     parser.add_argument("--clients-file", type=Path, required=True)
     asked = parser.parse_args(arguments)
     key = ECKey.import_key(json.loads(asked.key_file.read_text()))
-    provider = Provider(f"http://{LOOPBACK}:{asked.port}", key, Clients(asked.clients_file))
-    uvicorn.run(provider.application(), host=LOOPBACK, port=asked.port, access_log=False)
+    issuer = asked.issuer or f"http://{asked.host}:{asked.port}"
+    provider = Provider(issuer, key, Clients(asked.clients_file))
+    uvicorn.run(provider.application(), host=asked.host, port=asked.port, access_log=False)
     return 0
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
 from devstack import jars, java, paths
+from devstack.broker import ADMIN, Broker
 from devstack.files import make_folder, remove, write_whole
-from devstack.kafka_admin import KafkaAdmin
 from devstack.part import PROBE_SECONDS, Progress
 from devstack.paths import Home
 from devstack.process import Command
@@ -19,9 +19,7 @@ from devstack.state import LOOPBACK, State
 from devstack.tool import run_tool
 from devstack.topic_list import MAX_MESSAGE_BYTES
 
-ADMIN = "admin"
 BROKER = "broker"
-SECRET_GROUP = "kafka"  # noqa: S105 - a folder's name
 
 _LOGGING = """\
 status=error
@@ -68,18 +66,9 @@ class KafkaPart:
         """Everything the broker has on disk."""
         return self.home.folder("kafka")
 
-    @property
-    def bootstrap(self) -> str:
-        """Host and port for clients."""
-        return f"{LOOPBACK}:{self.state.port('kafka')}"
-
-    def admin(self) -> KafkaAdmin:
-        """Return a connection as the superuser; the broker must run."""
-        return KafkaAdmin(self.bootstrap, ADMIN, self.password(ADMIN))
-
-    def password(self, user: str) -> str:
-        """Return a Kafka user's password."""
-        return self.secrets.password(SECRET_GROUP, user).read_text()
+    def broker(self) -> Broker:
+        """Return how it is reached, once it runs."""
+        return Broker(f"{LOOPBACK}:{self.state.port('kafka')}", self.secrets)
 
     def prepare(self, progress: Progress) -> None:
         """Fetch the jars and format the storage, unless that is done."""
@@ -137,7 +126,7 @@ class KafkaPart:
             for user in (BROKER, ADMIN)
             for line in (
                 "--add-scram",
-                f"SCRAM-SHA-512=[name={user},password={self.password(user)}]",
+                f"SCRAM-SHA-512=[name={user},password={self.broker().password(user)}]",
             )
         ]
         lines = ["format", f"--cluster-id={_cluster_id()}", "--config", settings.name, *users]
@@ -171,7 +160,7 @@ class KafkaPart:
 
     def _properties(self, data: str) -> str:
         client, controller = self.state.port("kafka"), self.state.port("kafka-controller")
-        password = self.password(BROKER)
+        password = self.broker().password(BROKER)
         settings = {
             **_SETTINGS,
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",

@@ -27,6 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets t
 from devstack.errors import DevstackError
 from devstack.topic_list import Topic, group_prefix, is_institution
 
+SCRAM, PLAIN = "SCRAM-SHA-512", "PLAIN"
 REQUEST_SECONDS = 20.0
 _READY_SECONDS = 30.0
 _SCRAM_ITERATIONS = 4096
@@ -101,12 +102,13 @@ class KafkaAdmin:
     bootstrap: str
     user: str
     password: str = field(repr=False)
+    mechanism: str = SCRAM
 
     def __post_init__(self) -> None:
         self._refused = False
         self._client = AdminClient(
             {
-                **client_config(self.bootstrap, self.user, self.password),
+                **client_config(self.bootstrap, self.user, self.password, self.mechanism),
                 "socket.timeout.ms": 10_000,
                 "reconnect.backoff.max.ms": 250,
             },
@@ -137,6 +139,14 @@ class KafkaAdmin:
 
         raise DevstackError(f"Kafka at {self.bootstrap} does not answer: {reason}; run this again")
 
+    def cluster_id(self) -> str:
+        """Return what this storage was formatted as: another one has other users and topics."""
+        return str(self._client.list_topics(timeout=REQUEST_SECONDS).cluster_id)
+
+    def topics(self) -> set[str]:
+        """Return the names of all topics."""
+        return set(self._client.list_topics(timeout=REQUEST_SECONDS).topics)
+
     def insist(self, action: Callable[[], None]) -> None:
         """Do something idempotent, again while the broker says that it is not ready for it.
 
@@ -163,7 +173,7 @@ class KafkaAdmin:
         with them their order.
         """
         wanted = {topic.name: topic for topic in topics}
-        there = set(self._client.list_topics(timeout=REQUEST_SECONDS).topics)
+        there = self.topics()
         missing = [topic for name, topic in wanted.items() if name not in there]
         if missing:
             new = [
@@ -243,12 +253,14 @@ class KafkaAdmin:
         self._refused = self._refused or error.code() == KafkaError._AUTHENTICATION  # noqa: SLF001 - its public name
 
 
-def client_config(bootstrap: str, user: str, password: str) -> dict[str, str | int | float | bool]:
+def client_config(
+    bootstrap: str, user: str, password: str, mechanism: str = SCRAM
+) -> dict[str, str | int | float | bool]:
     """Return what any librdkafka client needs to log in."""
     return {
         "bootstrap.servers": bootstrap,
         "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.mechanism": mechanism,
         "sasl.username": user,
         "sasl.password": password,
         # librdkafka writes to standard error by itself, also when a retry mends it.

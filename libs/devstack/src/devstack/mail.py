@@ -1,4 +1,4 @@
-"""A mail catcher: `python -m devstack.mail` (embedded stack and tests only).
+"""A mail catcher: `python -m devstack.mail` (not for production).
 
 SMTP on loopback that keeps every message as one file and delivers none, and an inbox over HTTP.
 """
@@ -95,16 +95,16 @@ class Inbox:
         )
 
 
-async def serve(mailbox: Mailbox, smtp_port: int, http_port: int) -> None:
+async def serve(mailbox: Mailbox, host: str, smtp_port: int, http_port: int) -> None:
     """Listen on both ports until ended."""
     make_smtp = functools.partial(
         SMTP, Keeper(mailbox), enable_SMTPUTF8=True, hostname="mail.invalid",
         ident="OncoMentor mail catcher", data_size_limit=SIZE_LIMIT_BYTES,
     )  # fmt: skip
-    smtp = await asyncio.get_running_loop().create_server(make_smtp, LOOPBACK, smtp_port)
+    smtp = await asyncio.get_running_loop().create_server(make_smtp, host, smtp_port)
     config = uvicorn.Config(
         Inbox(mailbox).application(),
-        host=LOOPBACK,
+        host=host,
         port=http_port,
         access_log=False,
         lifespan="off",
@@ -140,6 +140,7 @@ def _nothing() -> Response:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until ended; return a process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m devstack.mail", description=__doc__)
+    parser.add_argument("--host", default=LOOPBACK)
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--http-port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     make_folder(asked.folder)
     for draft in asked.folder.glob(".*.eml.*"):
         draft.unlink()  # of a catcher that was killed before it said 250
-    asyncio.run(serve(Mailbox(asked.folder), asked.smtp_port, asked.http_port))
+    asyncio.run(serve(Mailbox(asked.folder), asked.host, asked.smtp_port, asked.http_port))
     return 0
 
 

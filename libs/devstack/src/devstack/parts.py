@@ -53,7 +53,7 @@ class Builder:
         return Provisioner(
             self.state,
             self.secrets,
-            self.kafka(),
+            self.kafka().broker,
             self.repository / TOPICS,
             self._clients(),
             CredentialFiles(self.home.folder("credentials")),

@@ -72,6 +72,12 @@ def default_home(repository: Path) -> Path:
     return Path(os.environ.get("ONCOMENTOR_HOME") or repository / ".oncomentor")
 
 
+def compose_home(repository: Path) -> Path:
+    """Return `ONCOMENTOR_COMPOSE_HOME`, or the git-ignored folder of what containers are given."""
+    chosen = os.environ.get("ONCOMENTOR_COMPOSE_HOME")
+    return Path(chosen) if chosen else repository / ".oncomentor" / "compose"
+
+
 def default_cache() -> Path:
     """Return the download cache that all checkouts of this user share."""
     if chosen := os.environ.get("ONCOMENTOR_CACHE"):

@@ -25,7 +25,6 @@ _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # a path in a deep folder would be too long for a socket
     "max_connections": "200",
-    "password_encryption": "scram-sha-256",
     "logging_collector": "off",
     # A detail or a statement may hold what a row holds, and rows hold people.
     "log_error_verbosity": "terse",

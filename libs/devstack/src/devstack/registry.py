@@ -5,8 +5,8 @@ import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from devstack.broker import Broker
 from devstack.errors import DevstackError
-from devstack.kafka_admin import client_config
 from oncomentor_contracts.topics import INSTITUTION_ID, PROFILE_INSTITUTION, RESERVED_WORDS
 
 _READ_SECONDS = 20.0
@@ -26,11 +26,11 @@ def check_id(institution_id: str) -> str:
     return institution_id
 
 
-def registered_institutions(bootstrap: str, user: str, password: str) -> set[str]:
+def registered_institutions(broker: Broker) -> set[str]:
     """Return the institutions whose last record is not a deletion, read to the present end."""
     consumer = Consumer(
         {
-            **client_config(bootstrap, user, password),
+            **broker.client_config(),
             "group.id": "devstack",  # asked for by the library; nothing is committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,

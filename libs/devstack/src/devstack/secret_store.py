@@ -9,7 +9,7 @@ from pathlib import Path
 
 from joserfc.jwk import ECKey
 
-from devstack.files import make_folder, write_once, write_whole
+from devstack.files import PRIVATE_FILE, make_folder, write_once, write_whole
 
 KEY_BYTES = 32
 
@@ -30,6 +30,7 @@ class SecretStore:
     """
 
     folder: Path
+    mode: int = PRIVATE_FILE
 
     def password(self, group: str, name: str) -> Path:
         """Return the file of a password: 32 random bytes, in letters that need no quoting."""
@@ -60,12 +61,12 @@ class SecretStore:
         # The public half follows from the private one, so a lost or half-made pair mends itself.
         half = json.dumps(ECKey.import_key(json.loads(private.read_text())).as_dict(private=False))
         if not public.exists() or public.read_text() != half:
-            write_whole(public, half)
+            write_whole(public, half, self.mode)
         return KeyPair(private, public)
 
     def _made(self, path: Path, make: Callable[[], str]) -> Path:
         if not path.exists():
             make_folder(self.folder)
             make_folder(path.parent)
-            write_once(path, make())
+            write_once(path, make(), self.mode)
         return path

@@ -10,10 +10,10 @@ from signal import SIGKILL, Signals
 from confluent_kafka import KafkaException
 
 from devstack import paths
+from devstack.broker import ADMIN
 from devstack.credentials import Credentials
 from devstack.errors import DevstackError, about_files
 from devstack.files import PRIVATE_FOLDER, locked, make_folder, remove, write_whole
-from devstack.kafka import ADMIN
 from devstack.part import Part, PartStatus, Progress
 from devstack.parts import INFRASTRUCTURE, Builder, Environments
 from devstack.paths import Home

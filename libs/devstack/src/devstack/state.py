@@ -36,12 +36,14 @@ class State:
     path: Path
     _guard: threading.RLock = field(default_factory=threading.RLock)
 
-    def port(self, name: str) -> int:
-        """Return the port of that name; the first time, one that is free."""
+    def port(self, name: str, wanted: int = 0) -> int:
+        """Return the port of that name; the first time one that is free, `wanted` if it is."""
         with self._guard:
             content = self._read()
             if name not in content["ports"]:
-                content["ports"][name] = _free_port(set(content["ports"].values()))
+                taken = set(content["ports"].values())
+                is_wanted = wanted and wanted not in taken and is_free(wanted)
+                content["ports"][name] = wanted if is_wanted else _free_port(taken)
                 self._write(content)
             return content["ports"][name]
 

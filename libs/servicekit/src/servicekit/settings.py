@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65535)]
     oidc_issuer: str
     oidc_audience: str = "oncomentor"
+    oidc_jwks_url: str | None = None
+    """Where the issuer's keys are, when this service can't reach the issuer by its own name."""
     outbox_days: Annotated[int, Field(ge=1, le=365)] = 7
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None

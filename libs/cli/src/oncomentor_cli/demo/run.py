@@ -1,4 +1,4 @@
-"""`oncomentor demo`: the stack around the story, and the exit code at its end."""
+"""`oncomentor demo`: the network around the story, and the exit code at its end."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from devstack.containers import Containers
 from devstack.stack import Stack
 from oncomentor_cli.console import emit, note, quiet_libraries
 from oncomentor_cli.demo.checks import Check, run_checks
@@ -16,9 +17,10 @@ from oncomentor_cli.demo.story import Stage, play
 from oncomentor_cli.demo.world import World
 from oncomentor_cli.embedded import STARTED_BY_DEMO
 from oncomentor_cli.exits import Exit
+from oncomentor_cli.network import Against, network
 
 
-def run(*, keep: bool, as_json: bool) -> None:
+def run(*, keep: bool, as_json: bool, against: Against) -> None:
     """Play the story and print it; exit code 1 when a step is missing."""
     quiet_libraries()
     begun = time.monotonic()
@@ -26,26 +28,30 @@ def run(*, keep: bool, as_json: bool) -> None:
     def say(text: str) -> None:
         note(f"{time.monotonic() - begun:5.1f} s  {text}")
 
-    stack = Stack(progress=say)
-    with _running(stack, keep=keep) as stays:
-        world = asyncio.run(play(Stage(stack, say)))
+    found = network(against, say)
+    with _running(found, keep=keep) as stays:
+        world = asyncio.run(play(Stage(found, say)))
         checks = run_checks(world)
         seconds = time.monotonic() - begun
         if as_json:
             emit(summary(world, checks, seconds))
         else:
-            show_report(world, checks, keeps=stays, inbox=stack.address("mail"))
+            show_report(world, checks, keeps=stays, inbox=found.address("mail"))
         say(f"told after {seconds:.1f} s")
     _end(world, checks)
 
 
 @contextmanager
-def _running(stack: Stack, *, keep: bool) -> Iterator[bool]:
-    """Have the stack run; yields whether it stays when the story is over.
+def _running(stack: Stack | Containers, *, keep: bool) -> Iterator[bool]:
+    """Have the network run; yields whether it stays when the story is over.
 
-    A demonstration that started the stack ends it. That it did is noted in a file, so that one
+    Containers are somebody else's to start and to end. A demonstration that started the stack ends it. That it did is noted in a file, so that one
     that was killed is made up for by the next.
     """
+    if isinstance(stack, Containers):
+        stack.require_ready()
+        yield True
+        return
     mark = stack.home.root / STARTED_BY_DEMO
     if not any(one.state != "down" for one in stack.status()):
         _touch(mark)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from devstack.stack import Stack
 from oncomentor_cli.console import Counter
 from oncomentor_cli.demo.agents import Agent, watch
 from oncomentor_cli.demo.cast import CENTERS, PROGRAMMES
@@ -19,6 +18,7 @@ from oncomentor_cli.demo.operator import Operator
 from oncomentor_cli.demo.rules import Known, known
 from oncomentor_cli.demo.world import World
 from oncomentor_cli.home import journal_folder
+from oncomentor_cli.network import Network
 from oncomentor_cli.render import counted
 from oncomentor_client.credentials import Credentials
 from oncomentor_client.people import read_people
@@ -36,9 +36,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the story plays: a stack that is up, and how to speak to the audience."""
+    """Where the story plays: a network that is up, and how to speak to the audience."""
 
-    stack: Stack
+    network: Network
     say: Say
 
 
@@ -48,20 +48,20 @@ async def play(stage: Stage) -> World:
     Raises:
         ClientError: the network can't be reached, or refuses what the story needs.
     """
-    home = stage.stack.home.root
+    home = stage.network.home.root
     world = World(home=home, began_at=datetime.now(UTC))
     world.files = write_files(home / "demo")
     stage.say(f"{sum(len(one.good) + len(one.faults) for one in world.files)} rows of synthetic "
               f"people in {home / 'demo'}")  # fmt: skip
     await _register(stage)
-    await asyncio.to_thread(stage.stack.provision, [center.id for center in CENTERS])
+    await asyncio.to_thread(stage.network.provision, [center.id for center in CENTERS])
     world.credentials = {
         name: Credentials.load(home / "credentials" / f"{name}.toml")
         for name in (DOWNSTREAM, *(center.id for center in CENTERS))
     }
     world.people = _people(world.files, world.credentials)
     async with _watching(world) as background:
-        inbox = Inbox(stage.stack.address("mail"))
+        inbox = Inbox(stage.network.address("mail"))
         world.mails = await inbox.mails()
         world.before = world.counts()
         background.start(*(agent.run() for agent in _agents(world)))
@@ -71,7 +71,7 @@ async def play(stage: Stage) -> World:
 
 
 async def _register(stage: Stage) -> None:
-    path = stage.stack.home.root / "credentials" / "operator.toml"
+    path = stage.network.home.root / "credentials" / "operator.toml"
     async with Operator(Credentials.load(path)) as operator:
         new = await operator.register([center.entry for center in CENTERS], PROGRAMMES)
     stage.say(f"registered {len(CENTERS)} centers and {len(PROGRAMMES)} programmes ({new} new)")

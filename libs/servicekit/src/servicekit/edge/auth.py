@@ -39,8 +39,9 @@ class Principal:
 class Authenticator:
     """Checks tokens of one issuer against its published keys, which it keeps."""
 
-    def __init__(self, issuer: str, audience: str) -> None:
-        """Nothing is fetched before the first token comes."""
+    def __init__(self, issuer: str, audience: str, jwks_url: str | None = None) -> None:
+        """Nothing is fetched before the first token comes; without `jwks_url` discovery names it."""
+        self._jwks_url = jwks_url
         self._issuer = issuer
         self._audience = audience
         self._keys: KeySet | None = None
@@ -102,13 +103,16 @@ class Authenticator:
 
     async def _fetch(self) -> KeySet:
         async with httpx.AsyncClient(timeout=5) as client:
-            base = self._issuer.rstrip("/")
-            discovery = await client.get(f"{base}/.well-known/openid-configuration")
-            discovery.raise_for_status()
             try:
-                answer = await client.get(discovery.json()["jwks_uri"])
+                answer = await client.get(self._jwks_url or await self._discover(client))
                 answer.raise_for_status()
                 body: dict[str, Any] = answer.json()
             except (KeyError, ValueError) as error:
                 raise httpx.DecodingError("the identity provider answers no JSON") from error
         return KeySet.import_key_set(body)  # type: ignore[arg-type]  # joserfc's TypedDict
+
+    async def _discover(self, client: httpx.AsyncClient) -> str:
+        base = self._issuer.rstrip("/")
+        answer = await client.get(f"{base}/.well-known/openid-configuration")
+        answer.raise_for_status()
+        return str(answer.json()["jwks_uri"])

@@ -88,7 +88,9 @@ async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
             service.name,
             database=database,
             api_database=api_database,
-            authenticator=Authenticator(settings.oidc_issuer, settings.oidc_audience),
+            authenticator=Authenticator(
+                settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks_url
+            ),
             routers=[
                 ops.router,
                 *(
