@@ -12,9 +12,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import asyncpg
+import pytest
 from libs.servicekit.tests.relay_bench import a_receipt
 
 from oncomentor_contracts.receipt import ReceiptAccepted
+from servicekit.saying import relay_cursor
 from servicekit.saying.relay_cursor import Cursor
 from servicekit.tx import Database, Tx
 from testkit.postgres import Templates
@@ -142,3 +144,25 @@ async def test_both_naive_cursors_fail_under_a_load_that_ours_bears(
     assert popular.reordered()
     for conn in connections:
         await conn.close()
+
+
+async def test_a_page_ends_where_its_values_make_too_many_bytes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_cursor, "_PAGE_BYTES", 1)
+    async with database.transaction() as tx:
+        await tx.say([a_receipt(tx, "page-center", f"s{nth}") for nth in range(3)])
+    async with database.pool.acquire() as conn:
+        cursor = Cursor(conn, "profile")
+        await cursor.take_over()
+        window = await cursor.look()
+        assert window is not None
+        sizes, after, is_last = [], window.last_seq, False
+        while not is_last:
+            page = await cursor.page(window, after)
+            await cursor.move(window, page, {}, [])
+            sizes.append(len(page.rows))
+            after, is_last = page.last_seq, page.is_last
+
+        assert sizes == [1, 1, 1, 0]
+        assert await cursor.look() is None

@@ -2,23 +2,32 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 from libs.servicekit.tests.relay_bench import Bench, has, is_in
 
 from devstack.stack import Stack
+from oncomentor_contracts.identifiers import uuid7
+from oncomentor_contracts.profile import ProfileDeleted
 from servicekit import kafka
 from servicekit.errors import StartupError
 from servicekit.saying import reconcile
 from servicekit.saying import relay as relay_module
 from servicekit.saying.reconcile import Reconciled, Sent, Waiting, plan
+from servicekit.saying.relay_cursor import Cursor
+from servicekit.saying.relay_history import History
+from servicekit.saying.relay_watch import Seen
 from servicekit.tx import Database
 from testkit.eventually import eventually
 from testkit.postgres import Templates
+
+NO_TIME = uuid4()  # unlike an event's own ids
 
 
 @pytest.fixture
@@ -148,3 +157,62 @@ def test_what_waits_follows_densely_behind_what_kafka_has(
         assert all(row in left or row[0] <= max(k[0] for k in known) for row in rows)
     assert not {row[0] for row in known} - set(made.dropped)
     assert all(waiting[seq][2] in highest for seq in (*made.dropped, *made.renumbered))
+
+
+def seen(event_id: UUID) -> Seen:
+    return Seen(TopicPartition("profile.profile", 0), 7, "s", 1, event_id)
+
+
+async def test_only_what_the_outbox_would_still_hold_can_be_lost(database: Database) -> None:
+    old, new = (seen(uuid7(datetime.now(UTC) - timedelta(days=days))) for days in (90, 0))
+
+    async with database.transaction() as tx:
+        unknown = await History(Cursor(tx.conn, "profile")).unknown([old, new, seen(NO_TIME)])
+
+    assert unknown == [new, seen(NO_TIME)]
+
+
+async def test_what_is_said_again_is_on_disk_before_it_can_be_sent(
+    templates: Templates, database_name: str, database: Database
+) -> None:
+    async with database.transaction() as tx:
+        await tx.say([ProfileDeleted(person_id=NO_TIME)])
+    subject = {("profile.profile", str(NO_TIME)): 1}
+    conn = await asyncpg.connect(templates.dsn(database_name))
+    admin = await asyncpg.connect(templates.dsn(database_name, "postgres"))
+    history = History(Cursor(conn, "profile"))
+    try:
+        await conn.execute("SET synchronous_commit = off")
+        (row,) = (await history.said(subject)).values()
+        before = await admin.fetchval("SELECT pg_current_wal_insert_lsn()")
+        assert await history.say_again(row)
+        flushed = await admin.fetchval("SELECT pg_current_wal_flush_lsn() > $1", before)
+    finally:
+        await conn.close()
+        await admin.close()
+
+    assert flushed
+
+
+async def test_rows_put_aside_are_numbered_with_those_that_wait(
+    bench: Bench, templates: Templates, database_name: str
+) -> None:
+    async with bench.running(bench.relay()):
+        await bench.say("s", "s", "s")
+        await eventually(lambda: counted(bench, "s", 3))
+    await bench.say("s", "s")
+    await bench.run_sql(
+        """
+        INSERT INTO kit.outbox_held (seq, topic, subject, sequence, headers, record_value)
+        SELECT seq, topic, subject, sequence, headers, record_value
+          FROM kit.outbox WHERE sequence IN (4, 5)
+        """,
+        "UPDATE kit.relay_cursors SET snapshot_from = pg_current_snapshot()",
+    )
+    await bench.say("s", "s")
+    done = await Copy(bench, templates, database_name, bench.database).reconcile()
+    async with bench.running(bench.relay()):
+        heard = await eventually(lambda: counted(bench, "s", 7))
+
+    assert done == Reconciled(unknown=0, raised=0, dropped=0, renumbered=0)
+    assert sorted(heard["s"]) == [1, 2, 3, 4, 5, 6, 7]

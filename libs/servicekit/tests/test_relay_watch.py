@@ -1,12 +1,13 @@
 """What others wrote to our compacted topics: the last record of a key has its highest sequence."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, TopicPartition
 from libs.servicekit.tests.relay_bench import Bench
 
 from devstack.stack import Stack
@@ -14,7 +15,7 @@ from oncomentor_contracts.event import Event
 from oncomentor_contracts.profile import ProfileChanged, ProfileDeleted
 from oncomentor_contracts.topics import PROFILE_PROFILE
 from servicekit import kafka
-from servicekit.saying import relay_session
+from servicekit.saying import relay_cursor, relay_session
 from servicekit.saying.relay_watch import Watch
 from servicekit.tx import Database
 from testkit.eventually import eventually
@@ -209,3 +210,52 @@ async def test_a_state_of_a_history_that_was_lost_is_left_alone_and_told_of(
     async with bench.running(bench.relay()):
         await is_left_at(bench, person, 1, 2, 1)
     assert "relay_state_not_mended" in capsys.readouterr().out
+
+
+async def test_what_lies_among_records_that_were_put_aside_is_mended_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, others = uuid4(), [uuid4() for _ in range(60)]
+    async with bench.running(bench.relay()):
+        await say(bench, a_profile(person, 1), a_profile(person, 2))
+        first, _ = await eventually(lambda: lie(bench, person, 1, 2))
+    await say(bench, *(a_profile(other, 1) for other in others))
+    await bench.run_sql(
+        f"""
+        WITH gone AS (DELETE FROM kit.outbox WHERE subject <> '{person}' RETURNING *)
+        INSERT INTO kit.outbox_held (seq, topic, subject, sequence, headers, record_value)
+        SELECT seq, topic, subject, sequence, headers, record_value FROM gone
+        """  # noqa: S608 - an id of ours
+    )
+    monkeypatch.setattr(relay_cursor, "_HELD_PAGE", 30)
+    release = relay_cursor.Cursor.release
+
+    async def release_and_be_written_into(*arguments: Any) -> None:
+        await release(*arguments)
+        monkeypatch.setattr(relay_cursor.Cursor, "release", release)
+        await write_late(bench, first)
+
+    monkeypatch.setattr(relay_cursor.Cursor, "release", release_and_be_written_into)
+    # Only what lies between batches is looked at here, not what lies behind them all.
+    monkeypatch.setattr(relay_session, "LOOK_SECONDS", 60.0)
+    async with bench.running(bench.relay()):
+        await eventually(lambda: lie(bench, person, 1, 2, 1, 3))
+
+
+async def test_a_topic_that_may_be_written_and_not_read_stays_put_aside(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = uuid4()
+
+    async def refused(*_: object) -> dict[TopicPartition, int]:
+        return {}
+
+    monkeypatch.setattr(Watch, "catch_up", refused)
+    async with bench.running(bench.relay()) as relay:
+        await say(bench, a_profile(person, 1))
+        await asyncio.sleep(1)  # several looks
+        assert PROFILE_PROFILE.named() in relay.held
+        assert await lying(bench, person) == []
+    monkeypatch.undo()
+    async with bench.running(bench.relay()):
+        await eventually(lambda: lie(bench, person, 1))

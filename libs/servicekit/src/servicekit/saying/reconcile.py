@@ -6,13 +6,14 @@ them (docs/adr/0010).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from servicekit.errors import StartupError
-from servicekit.saying.relay_cursor import Cursor, ForeignCursorError, Positions, Window
+from servicekit.saying import record_headers
+from servicekit.saying.relay_cursor import Cursor, ForeignCursorError, Window
 from servicekit.saying.relay_history import History
 from servicekit.saying.relay_sender import sending
 from servicekit.saying.relay_watch import Ranges, Reader, Watch, reading
@@ -38,7 +39,7 @@ class Sent:
 class Reconciled:
     """What was done, in numbers of records, subjects and rows."""
 
-    unknown: int  # records behind the relay's last look that the database does not know
+    unknown: int  # records that the database does not know
     raised: int  # subjects whose counter was below
     dropped: int  # rows that waited, and that Kafka has
     renumbered: int  # rows that waited, and follow the lost history now
@@ -98,13 +99,14 @@ async def reconcile(
     async with reading(client, source) as reader, sending(client) as sender:
         history = History(cursor)
         ranges = await Watch(reader, history, name).behind(await sender.all_topics(), {})
-        known = await cursor.positions([tp.topic for tp in ranges])
-        sent, unknown = await _read(reader, history, ranges, known)
+        sent, unknown = await _read(reader, history, ranges)
     async with conn.transaction():
         # Whoever says something waits here, and then counts on from what we leave.
         await conn.execute("LOCK TABLE kit.subject_sequences IN EXCLUSIVE MODE")
-        made = plan(await _waiting(conn, cursor.window, sent), sent)
-        await conn.execute("DELETE FROM kit.outbox WHERE seq = ANY($1::bigint[])", made.dropped)
+        await conn.execute("SET LOCAL synchronous_commit = on")  # done is done
+        held = await _held(conn)
+        made = plan(sorted([*held, *await _waiting(conn, cursor.window, sent)]), sent)
+        await _drop(conn, made.dropped, {row[0] for row in held})
         await _renumber(conn, made.renumbered)
         raised = await _raise(conn, made.last)
         await cursor.place({tp: end for tp, (_, end) in ranges.items()})
@@ -114,22 +116,17 @@ async def reconcile(
 async def _begin_anew(conn: "Connection") -> None:
     async with conn.transaction():
         await conn.execute("LOCK TABLE kit.subject_sequences IN EXCLUSIVE MODE")
-        await conn.execute("UPDATE kit.outbox SET txid = DEFAULT")
+        await conn.execute("UPDATE kit.outbox SET txid = DEFAULT")  # so held rows wait there too
+        await conn.execute("DELETE FROM kit.outbox_held WHERE seq IN (SELECT seq FROM kit.outbox)")
         await conn.execute("DELETE FROM kit.relay_cursors")
 
 
-async def _read(
-    reader: Reader, history: History, ranges: Ranges, known: Positions
-) -> tuple[Sent, int]:
-    """Return what was sent, and how many records behind `known` the outbox does not hold.
-
-    Of those before it the outbox may have forgotten some: it keeps days, and Kafka a year.
-    """
+async def _read(reader: Reader, history: History, ranges: Ranges) -> tuple[Sent, int]:
+    """Return what was sent, and how many records the outbox does not hold though it should."""
     sent, unknown = Sent(), 0
     async for records in reader.ours(ranges):
-        strange = await history.unknown(records)
-        unknown += sum(seen.offset >= known.get(seen.partition, 0) for seen in strange)
-        sent.ids |= {seen.event_id for seen in records} - {seen.event_id for seen in strange}
+        unknown += len(await history.unknown(records))
+        sent.ids |= await history.known(records)
         for seen in records:
             subject = seen.partition.topic, seen.subject
             sent.highest[subject] = max(seen.sequence, sent.highest.get(subject, 0))
@@ -157,15 +154,29 @@ async def _waiting(conn: "Connection", window: Window, sent: Sent) -> list[Waiti
     return [(*row,) for row in rows]
 
 
+async def _held(conn: "Connection") -> list[Waiting]:
+    """Return the rows that were put aside; the outbox may have forgotten them."""
+    rows = await conn.fetch("SELECT seq, topic, subject, sequence, headers FROM kit.outbox_held")
+    return [(*keys, record_headers.event_id(headers)) for *keys, headers in rows]
+
+
+async def _drop(conn: "Connection", dropped: Sequence[int], held: Collection[int]) -> None:
+    """Forget rows that Kafka has; what was put aside stays in the outbox, as what was sent does."""
+    await conn.execute("DELETE FROM kit.outbox_held WHERE seq = ANY($1::bigint[])", dropped)
+    waited = [seq for seq in dropped if seq not in held]
+    await conn.execute("DELETE FROM kit.outbox WHERE seq = ANY($1::bigint[])", waited)
+
+
 async def _renumber(conn: "Connection", changed: Mapping[int, int]) -> None:
-    await conn.execute(
-        """
-        UPDATE kit.outbox AS o SET sequence = n.sequence
-          FROM unnest($1::bigint[], $2::bigint[]) AS n (seq, sequence) WHERE o.seq = n.seq
-        """,
-        list(changed),
-        list(changed.values()),
-    )
+    for table in ("kit.outbox", "kit.outbox_held"):
+        await conn.execute(
+            f"""
+            UPDATE {table} AS o SET sequence = n.sequence
+              FROM unnest($1::bigint[], $2::bigint[]) AS n (seq, sequence) WHERE o.seq = n.seq
+            """,  # noqa: S608 - one of two names
+            list(changed),
+            list(changed.values()),
+        )
 
 
 async def _raise(conn: "Connection", last: Mapping[Subject, int]) -> int:

@@ -6,6 +6,7 @@ event is appended and has its own column.
 
 from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 
 from oncomentor_contracts.envelope import CONTENT_TYPE, SPEC_VERSION
 
@@ -45,6 +46,11 @@ def unpack(packed: bytes, sequence: int) -> list[tuple[str, bytes]]:
     headers = list(zip(_named(letters), values, strict=True))
     headers.append(("ce_sequence", b"%d" % sequence))
     return headers
+
+
+def event_id(packed: bytes) -> UUID:
+    """Return the id of a row's event."""
+    return UUID(dict(unpack(packed, 0))["ce_id"].decode())
 
 
 def traceparent(packed: bytes) -> str | None:

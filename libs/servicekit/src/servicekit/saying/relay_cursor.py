@@ -41,7 +41,6 @@ class Window:
     since: str
     until: str | None
     last_seq: int
-    page_rows: int = PAGE
 
     @property
     def unseen(self) -> tuple[str, list[str]]:
@@ -117,45 +116,52 @@ class Cursor:
         since, until, last_seq = self.window.since, self.window.until, self.window.last_seq
         row = await self.conn.fetchrow(
             """
-            SELECT pg_current_snapshot()::text AS until, first - 1 AS last_seq, largest
-              FROM kit.relay_cursors,
-                   (SELECT min(seq + 0) AS first,  -- not by walking the index on seq
-                           max(octet_length(record_value)) AS largest
-                      FROM kit.outbox
-                     WHERE txid >= $3::text::xid8 OR txid = ANY($4::text[]::xid8[])) AS news
+            SELECT pg_current_snapshot()::text AS until,
+                   CASE WHEN $5 THEN (
+                       SELECT min(seq + 0) - 1  -- not by walking the index on seq
+                         FROM kit.outbox
+                        WHERE txid >= $3::text::xid8 OR txid = ANY($4::text[]::xid8[])
+                   ) END AS last_seq
+              FROM kit.relay_cursors
              WHERE relay = $1 AND epoch = $2
             """,
             self._relay,
             self.epoch,
             *self.window.unseen,
+            until is None,
         )
         if row is None:
             raise LostEpochError
-        page_rows = max(1, min(PAGE, _PAGE_BYTES // max(1, row["largest"] or 0)))
         if until is not None:
-            return Window(since, until, last_seq, page_rows)
+            return Window(since, until, last_seq)
         if row["last_seq"] is None:
             return None
-        return Window(since, row["until"], row["last_seq"], page_rows)
+        return Window(since, row["until"], row["last_seq"])
 
     async def page(self, window: Window, after: int) -> Page:
-        """Return the window's next rows."""
+        """Return the window's next rows: `PAGE` of them, or as many as make `_PAGE_BYTES`."""
         rows = await self.conn.fetch(
             """
             SELECT seq, topic, subject, sequence, headers, record_value
-              FROM kit.outbox
-             WHERE seq > $1
-               AND (txid >= $2::text::xid8 OR txid = ANY($3::text[]::xid8[]))
-               AND pg_visible_in_snapshot(txid, $4::text::pg_snapshot)
-             ORDER BY seq
-             LIMIT $5
+              FROM (SELECT *, sum(octet_length(record_value)) OVER (ORDER BY seq ROWS
+                              BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+                      FROM (SELECT seq, topic, subject, sequence, headers, record_value
+                              FROM kit.outbox
+                             WHERE seq > $1
+                               AND (txid >= $2::text::xid8 OR txid = ANY($3::text[]::xid8[]))
+                               AND pg_visible_in_snapshot(txid, $4::text::pg_snapshot)
+                             ORDER BY seq
+                             LIMIT $5) AS next) AS counted
+             WHERE coalesce(bytes_before, 0) < $6
             """,
             after,
             *window.unseen,
             window.until,
-            window.page_rows,
+            PAGE,
+            _PAGE_BYTES,
         )
-        return Page(rows, len(rows) < window.page_rows)
+        is_cut = sum(len(row["record_value"] or b"") for row in rows) >= _PAGE_BYTES
+        return Page(rows, len(rows) < PAGE and not is_cut)
 
     async def move(
         self, window: Window, page: Page, positions: Positions, held: Sequence[int]

@@ -1,8 +1,9 @@
-"""What a database knows of the records its service has said: each method is one statement."""
+"""What a database knows of the records its service has said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from oncomentor_contracts.identifiers import uuid7
 from servicekit.observing import trace
@@ -23,10 +24,30 @@ class History:
         self._cursor = cursor
 
     async def unknown(self, records: Sequence["Seen"]) -> Sequence["Seen"]:
-        """Return those of these records that the outbox never held."""
+        """Return those of these records that the outbox never held.
+
+        Of what was said before its first day it keeps nothing, so that is not judged.
+        """
+        kept_since: datetime | None = await self._cursor.conn.fetchval(
+            """
+            SELECT min(to_date(right(relname, 8), 'YYYYMMDD'))::timestamp AT TIME ZONE 'UTC'
+              FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+             WHERE inhparent = 'kit.outbox'::regclass AND relname ~ '^outbox_[0-9]{8}$'
+            """
+        )
+        known = await self.known(records)
+        return [
+            seen
+            for seen in records
+            if seen.event_id not in known
+            and (kept_since is None or not _is_before(kept_since, seen.event_id))
+        ]
+
+    async def known(self, records: Sequence["Seen"]) -> set[UUID]:
+        """Return the ids among these records' that the outbox holds."""
         ids = {seen.event_id for seen in records}
         if not ids:
-            return []
+            return set()
         rows = await self._cursor.conn.fetch(
             """
             SELECT event_id FROM kit.outbox
@@ -36,8 +57,7 @@ class History:
             max(ids),
             list(ids),
         )
-        ids -= {row["event_id"] for row in rows}
-        return [seen for seen in records if seen.event_id in ids]
+        return {row["event_id"] for row in rows}
 
     async def outdated(self, records: Sequence["Seen"]) -> dict[tuple[str, str], int]:
         """Return the subjects (topic, subject) of these that went on since, and their last sequence.
@@ -73,32 +93,45 @@ class History:
         )
         return {(row["topic"], row["subject"]): row["counted"] for row in rows}
 
-    async def said(self, topic: str, subject: str, sequence: int) -> "asyncpg.Record | None":
-        """Return the outbox's row of one event; a late relay is rare, so no index is kept for it."""
-        return await self._cursor.conn.fetchrow(
+    async def said(
+        self, subjects: Mapping[tuple[str, str], int]
+    ) -> "Mapping[tuple[str, str], asyncpg.Record]":
+        """Return the outbox's row of each (topic, subject)'s event of that sequence.
+
+        It reads all of the outbox once: a late relay is rare, so no index is kept for it.
+        """
+        rows = await self._cursor.conn.fetch(
             """
-            SELECT topic, subject, sequence, headers, record_value FROM kit.outbox
-             WHERE topic = $1 AND subject = $2 AND sequence = $3
+            SELECT topic, subject, sequence, headers, record_value
+              FROM kit.outbox
+              JOIN unnest($1::text[], $2::text[], $3::bigint[]) AS w (topic, subject, sequence)
+                   USING (topic, subject, sequence)
             """,
-            topic,
-            subject,
-            sequence,
+            [topic for topic, _ in subjects],
+            [subject for _, subject in subjects],
+            list(subjects.values()),
         )
+        return {(row["topic"], row["subject"]): row for row in rows}
 
     async def say_again(self, row: "asyncpg.Record") -> bool:
-        """Append this event as its subject's next one; not when anything was said after it."""
+        """Append this event as its subject's next one; not when anything was said after it.
+
+        It is on disk before it can be sent: the rest of a session may be lost with a crash, since
+        it is only repeated then, but Kafka must not have what the outbox never held.
+        """
         now = datetime.now(UTC)
         event_id = uuid7(now)
         added = await self._cursor.conn.execute(
             """
-            WITH taken AS (
+            WITH durable AS MATERIALIZED (SELECT set_config('synchronous_commit', 'on', true)),
+            taken AS (
                 UPDATE kit.subject_sequences SET sequence = sequence + 1
                  WHERE topic = $1 AND subject = $2 AND sequence = $3
                 RETURNING sequence
             )
             INSERT INTO kit.outbox
                    (said_on, topic, subject, sequence, event_id, headers, record_value)
-            SELECT $4, $1, $2, sequence, $5, $6, $7 FROM taken
+            SELECT $4, $1, $2, sequence, $5, $6, $7 FROM taken, durable
             """,
             row["topic"],
             row["subject"],
@@ -109,3 +142,8 @@ class History:
             row["record_value"],
         )
         return added == "INSERT 0 1"
+
+
+def _is_before(instant: datetime, event_id: UUID) -> bool:
+    """Whether an id was made before an instant; ids that hold no time (RFC 9562) were not."""
+    return event_id.version == 7 and event_id.int >> 80 < instant.timestamp() * 1000  # noqa: PLR2004 - that version

@@ -13,9 +13,9 @@ from servicekit.observing import trace
 from servicekit.observing.log import logger
 from servicekit.saying import record_headers
 from servicekit.saying.housekeeping import Housekeeping
-from servicekit.saying.relay_cursor import Cursor, Page, Window
+from servicekit.saying.relay_cursor import Cursor, Page, Positions, Window
 from servicekit.saying.relay_sender import Sender, Sent
-from servicekit.saying.relay_watch import Watch
+from servicekit.saying.relay_watch import Ranges, Watch
 
 if TYPE_CHECKING:
     import asyncpg
@@ -131,17 +131,22 @@ class Session:
     async def _move(self, window: Window, page: Page, sent: Sent) -> None:
         """Move the cursor past a page that landed; then look at what lay among its records."""
         held = self._progress.held
-        strange = {tp: r for tp, r in sent.strange.items() if self._watch.is_state(tp.topic)}
-        await self._cursor.move(
-            window,
-            page,
-            {tp: end for tp, end in sent.positions.items() if tp not in strange},
-            [row["seq"] for row in page.rows if row["topic"] in held] if held else [],
-        )
+        strange, positions = self._strange(sent)
+        aside = [row["seq"] for row in page.rows if row["topic"] in held] if held else []
+        await self._cursor.move(window, page, positions, aside)
         await failpoint.reach("relay.cursor_moved")
+        await self._examine(strange, sent.positions)
+
+    def _strange(self, sent: Sent) -> tuple[Ranges, Positions]:
+        """Return what lies among our records in state topics, and what is known without a look."""
+        strange = {tp: r for tp, r in sent.strange.items() if self._watch.is_state(tp.topic)}
+        return strange, {tp: end for tp, end in sent.positions.items() if tp not in strange}
+
+    async def _examine(self, strange: Ranges, ends: Positions) -> None:
+        """Look at what others wrote, and know its partitions up to these ends."""
         if strange:
             await self._watch.look(strange)
-            await self._cursor.place({tp: sent.positions[tp] for tp in strange})
+            await self._cursor.place({tp: ends[tp] for tp in strange})
 
     def _hold(self, topics: set[str]) -> None:
         if new := topics - self._progress.held:
@@ -156,15 +161,20 @@ class Session:
         if new := found - self._looked_at:
             await self._look_at_topics({topic: self._sender.counts[topic] for topic in new})
 
-    async def _look_at_topics(self, counts: Mapping[str, int]) -> None:
-        """Look, once a session, at all that lies in these topics behind what we know of them."""
+    async def _look_at_topics(self, counts: Mapping[str, int]) -> bool:
+        """Look, once a session, at all that lies in these topics behind what we know of them.
+
+        Those that we may not read are held; False where there is one.
+        """
         ours = {topic: count for topic, count in counts.items() if self._watch.owns(topic)}
         known = await self._cursor.positions(list(ours))
         ends = await self._watch.catch_up(ours, known)
         self._sender.ends |= ends
         await self._cursor.place({tp: end for tp, end in ends.items() if known.get(tp) != end})
-        self._hold(ours.keys() - {tp.topic for tp in ends})
-        self._looked_at |= counts.keys()
+        refused = ours.keys() - {tp.topic for tp in ends}
+        self._hold(refused)
+        self._looked_at |= counts.keys() - refused
+        return not refused
 
     async def _look_around(self) -> None:
         """Every few seconds: release held topics, see who else wrote to our states, keep house."""
@@ -173,23 +183,27 @@ class Session:
             return
         self._look_at = now + LOOK_SECONDS
         await self._release_held()
-        if strange := await self._watch.moved(self._sender.ends):
-            await self._watch.look(strange)
-            ends = {tp: end for tp, (_, end) in strange.items()}
-            self._sender.ends |= ends
-            await self._cursor.place(ends)
+        strange = await self._watch.moved(self._sender.ends)
+        ends = {tp: end for tp, (_, end) in strange.items()}
+        await self._examine(strange, ends)
+        self._sender.ends |= ends
         await self._housekeeping.keep(self._cursor.conn)
 
     async def _release_held(self) -> None:
         """Send what was put aside for topics that are there by now."""
         for topic in sorted(await self._sender.found(set(self._progress.held))):
-            await self._look_at_topics({topic: self._sender.counts[topic]})
+            if not await self._look_at_topics({topic: self._sender.counts[topic]}):
+                continue
             while rows := await self._cursor.held_page(topic):
                 sent = await self._sender.send(self._sender.encode(rows, set()))
-                if self._progress.closing.is_set() or sent.refused:
+                if sent.refused:
                     break
-                await self._cursor.release(topic, rows[-1]["seq"], sent.positions)
+                strange, positions = self._strange(sent)
+                await self._cursor.release(topic, rows[-1]["seq"], positions)
+                await self._examine(strange, sent.positions)
                 self._progress.sent += sent.rows
+                if self._progress.closing.is_set():
+                    return
             else:
                 self._progress.held.discard(topic)
                 _log.info("relay_topic_released", topic=topic)

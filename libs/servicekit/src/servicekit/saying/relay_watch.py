@@ -229,17 +229,19 @@ class Watch:
             for key in last:
                 outdated.pop(key, None)
             outdated |= await self._history.outdated(list(last.values()))
-        for (topic, subject), counted in outdated.items():
-            await self._mend(topic, subject, counted)
+        if outdated:
+            await self._mend(outdated)
 
-    async def _mend(self, topic: str, subject: str, counted: int) -> None:
-        """Say a subject's newest state, or its deletion, again: an older one lies behind it.
+    async def _mend(self, outdated: Mapping[tuple[str, str], int]) -> None:
+        """Say each subject's newest state, or its deletion, again: an older one lies behind it.
 
         It comes from the outbox, which keeps it for longer than any relay can have been frozen:
         compaction may have taken it from Kafka meanwhile, and a deletion for good.
         """
-        newest = await self._history.said(topic, subject, counted)
-        if newest is None:
-            _log.error("relay_state_not_mended", topic=topic, subject=subject, sequence=counted)
-        elif await self._history.say_again(newest):
-            _log.warning("relay_state_said_again", topic=topic, subject=subject)
+        newest = await self._history.said(outdated)
+        for (topic, subject), counted in outdated.items():
+            row = newest.get((topic, subject))
+            if row is None:
+                _log.error("relay_state_not_mended", topic=topic, subject=subject, sequence=counted)
+            elif await self._history.say_again(row):
+                _log.warning("relay_state_said_again", topic=topic, subject=subject)
