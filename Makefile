@@ -33,8 +33,9 @@ down: setup ## stop what `make up` started
 status: setup ## say what runs, where, and how it is
 	@$(BIN)/oncomentor dev status
 
-test: setup ## run every test, on a real Kafka and a real PostgreSQL
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup ## run every test, on a real Kafka and a real PostgreSQL (STACK=containers: on Docker's)
+	@$(if $(STACK),ONCOMENTOR_TEST_STACK=$(STACK)) $(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(if $(STACK),$(BIN)/python -m pytest -p no:randomly -o timeout=900 tests/containers)
 
 check: setup ## lint, types, import rules, SQL, containers, generated files: what needs no stack
 	@$(BIN)/ruff check --quiet .

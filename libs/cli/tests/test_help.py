@@ -10,7 +10,7 @@ from oncomentor_cli.app import app
 from oncomentor_cli.exits import Exit
 
 COMMANDS = [
-    [], ["validate"], ["publish"], ["tail"], ["demo"], ["dev"], ["dev", "up"], ["dev", "down"],
+    [], ["validate"], ["publish"], ["tail"], ["demo"], ["doctor"], ["dev"], ["dev", "up"], ["dev", "down"],
     ["dev", "status"], ["dev", "logs"], ["dev", "reset"], ["dev", "provision"],
     ["quarantine"], ["quarantine", "list"], ["quarantine", "show"], ["quarantine", "retry"],
     ["quarantine", "discard"],
@@ -31,7 +31,7 @@ def test_every_command_explains_itself(path: list[str]) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        ["validate"], ["publish"], ["tail"], ["demo"], ["dev", "logs"], ["quarantine", "list"],
+        ["validate"], ["publish"], ["tail"], ["demo"], ["doctor"], ["dev", "logs"], ["quarantine", "list"],
         ["quarantine", "show"], ["quarantine", "retry"], ["quarantine", "discard"],
         ["restore", "reconcile"],
     ],

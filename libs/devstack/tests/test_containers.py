@@ -62,7 +62,8 @@ def test_a_port_that_is_taken_is_replaced_and_compose_is_told(containers: Contai
         if not line.startswith("#")
     )
     assert told.keys() == {f"ONCOMENTOR_{name.upper()}_PORT" for name in PORTS} | {
-        "ONCOMENTOR_FILES"
+        "ONCOMENTOR_FILES",
+        "COMPOSE_PROJECT_NAME",
     }
     assert containers.address("mail") == f"127.0.0.1:{told['ONCOMENTOR_MAIL_PORT']}"
     assert int(told["ONCOMENTOR_MAIL_PORT"]) != PORTS["mail"]

@@ -154,6 +154,25 @@ def tail(  # noqa: PLR0913 - the same
     run(Request(topic, holder, start, limit, idle, as_json, credentials))
 
 
+@app.command(epilog="Example: oncomentor doctor --against compose --json | jq 'select(.problem)'")
+@command
+def doctor(
+    against: Annotated[
+        str, typer.Option(help="embedded, or compose: the containers of docker-compose.yml.")
+    ] = "embedded",
+    as_json: JsonOption = False,
+) -> None:
+    """Look at everything the network needs, and say what is wrong and how to mend it.
+
+    Secrets, engine, ports, volumes, versions, and each part's own word. Exit code 1 when
+    something is wrong. Nothing is changed.
+    """
+    from oncomentor_cli.doctor import run  # noqa: PLC0415 - see the module's docstring
+    from oncomentor_cli.network import chosen  # noqa: PLC0415 - the same
+
+    run(chosen(against), as_json=as_json)
+
+
 @app.command(
     epilog="""\b
 Examples:

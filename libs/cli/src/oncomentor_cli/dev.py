@@ -70,10 +70,13 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
     embedded.reset(yes=yes)
 
 
-@app.command(epilog="Example: oncomentor dev provision harbor-demo ridge-demo")
+@app.command(epilog="Example: oncomentor dev provision harbor-demo --against compose")
 @command
 def provision(
     institutions: Annotated[list[str], typer.Argument(help="Ids of centers.", show_default=False)],
+    against: Annotated[
+        str, typer.Option(help="embedded, or compose: the containers that run already.")
+    ] = "embedded",
     as_json: JsonOption = False,
 ) -> None:
     """Let centers in: topics, Kafka user and rights, client, credentials file.
@@ -82,5 +85,6 @@ def provision(
     a center with PUT /v1/institutions/<id>.
     """
     from oncomentor_cli import embedded  # noqa: PLC0415 - see the module's docstring
+    from oncomentor_cli.network import chosen  # noqa: PLC0415 - the same
 
-    embedded.provision(institutions, as_json=as_json)
+    embedded.provision(institutions, against=chosen(against), as_json=as_json)

@@ -17,6 +17,7 @@ from devstack.registry import check_id
 from devstack.stack import Stack
 from oncomentor_cli.console import emit, note, show
 from oncomentor_cli.exits import Exit
+from oncomentor_cli.network import Against, network
 from oncomentor_cli.table import show_table
 
 STARTED_BY_DEMO = Path("demo") / "started-stack"
@@ -91,14 +92,14 @@ def reset(*, yes: bool) -> None:
     note("everything was deleted")
 
 
-def provision(institutions: Sequence[str], *, as_json: bool) -> None:
+def provision(institutions: Sequence[str], *, against: Against, as_json: bool) -> None:
     """Let centers in, and print where their credentials are."""
     for institution_id in institutions:
         try:
             check_id(institution_id)
         except DevstackError as error:
             raise typer.BadParameter(str(error)) from error
-    for credentials in stack().provision(institutions):
+    for credentials in network(against, note).provision(institutions):
         if as_json:
             emit({"institution_id": credentials.institution_id, "credentials": credentials.path})
         else:

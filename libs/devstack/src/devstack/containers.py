@@ -4,8 +4,9 @@
 institutions in.
 """
 
+import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from devstack.credentials import CredentialFiles, Credentials
 from devstack.errors import DevstackError, about_files
 from devstack.files import MOUNTED_FILE, locked, make_folder, write_whole
 from devstack.idp import Clients
+from devstack.kafka import BROKER
 from devstack.part import Progress, answers_ready
 from devstack.paths import Home
 from devstack.postgres import SUPERUSER
@@ -25,7 +27,7 @@ from devstack.postgres_roles import SECRET_GROUP as POSTGRES
 from devstack.provision import Provisioner
 from devstack.registry import check_id
 from devstack.secret_store import SecretStore
-from devstack.service import SERVICE_NAMES, ServiceSettings
+from devstack.service import SERVICE_NAMES, SERVICES, ServiceSettings
 from devstack.state import LOOPBACK, State
 from devstack.topic_list import DOWNSTREAM
 
@@ -34,6 +36,7 @@ PORTS = {
     "profile": 8081, "matching": 8082, "scheduling": 8083, "notification": 8084,
 }  # fmt: skip
 """The ports of loopback that are published, where nobody else has them."""
+_KAFKA_USERS = (ADMIN, BROKER, DOWNSTREAM, *SERVICE_NAMES)
 UP = "docker compose up --build --wait"
 
 
@@ -69,17 +72,29 @@ class Containers:
         )
 
     @property
+    def _is_usual(self) -> bool:
+        return self.home.root == self._root / ".oncomentor" / "compose"
+
+    @property
     def environment_file(self) -> Path:
         """What compose reads by itself: ports, and where the secrets are."""
-        usual = self.home.root == self._root / ".oncomentor" / "compose"
-        return (self._root if usual else self.home.root) / ".env"
+        return (self._root if self._is_usual else self.home.root) / ".env"
 
-    def prepare(self) -> None:
-        """Make every secret, choose ports, write `.env`; what is there already stays."""
+    @property
+    def project(self) -> str:
+        """The project's name with compose: one for each home."""
+        suffix = hashlib.sha256(str(self.home.root).encode()).hexdigest()[:8]
+        return "oncomentor" if self._is_usual else f"oncomentor-{suffix}"
+
+    def prepare(self, ports: Mapping[str, int] = PORTS) -> None:
+        """Make every secret, choose ports, write `.env`; what is there already stays.
+
+        `ports` are wanted; a wanted 0, or one that is taken, becomes any that is free.
+        """
         with self._changing():
-            for name, wanted in PORTS.items():
-                self._state.port(name, wanted)
-            for user in (ADMIN, "broker", DOWNSTREAM, *SERVICE_NAMES):
+            for name in PORTS:
+                self._state.port(name, ports[name])
+            for user in _KAFKA_USERS:
                 self._secrets.password("kafka", user)
             self._secrets.password(POSTGRES, SUPERUSER)
             for service in SERVICE_NAMES:
@@ -90,6 +105,17 @@ class Containers:
             self._provisioner.write_clients()
             self._provisioner.write_credentials()
             write_whole(self.environment_file, self._environment())
+
+    def missing(self) -> list[str]:
+        """Return what `prepare` makes and is not there, or is empty: files below the home."""
+        folder = self.home.folder("secrets")
+        files = [folder / "kafka" / user for user in _KAFKA_USERS]
+        files += [folder / POSTGRES / SUPERUSER]
+        files += [folder / POSTGRES / f"{one}_{kind}" for one in SERVICE_NAMES for kind in KINDS]
+        files += [folder / key for service in SERVICES for key in service.key_files.values()]
+        files += [folder / "oidc-signing.jwk", self.home.folder("idp") / "clients.json"]
+        lacking = [path for path in files if not path.is_file() or not path.stat().st_size]
+        return [str(path.relative_to(self.home.root)) for path in lacking]
 
     def require_ready(self) -> None:
         """Make sure that all of it answers.
@@ -140,7 +166,7 @@ class Containers:
         return port is not None and answers_ready(port)
 
     def _environment(self) -> str:
-        lines = [f"ONCOMENTOR_FILES={self.home.root}"]
+        lines = [f"COMPOSE_PROJECT_NAME={self.project}", f"ONCOMENTOR_FILES={self.home.root}"]
         lines += [f"ONCOMENTOR_{name.upper()}_PORT={self._state.port(name)}" for name in PORTS]
         return "# Made by `make secrets` for docker-compose.yml.\n" + "\n".join(lines) + "\n"
 

@@ -10,7 +10,7 @@ from signal import SIGKILL, Signals
 from confluent_kafka import KafkaException
 
 from devstack import paths
-from devstack.broker import ADMIN
+from devstack.broker import ADMIN, Broker
 from devstack.credentials import Credentials
 from devstack.errors import DevstackError, about_files
 from devstack.files import PRIVATE_FOLDER, locked, make_folder, remove, write_whole
@@ -24,7 +24,7 @@ from devstack.registry import check_id
 from devstack.secret_store import SecretStore
 from devstack.service import SERVICE_NAMES, SERVICES
 from devstack.state import LOOPBACK, State
-from devstack.supervisor import Supervisor, at_once
+from devstack.supervisor import Runner, Supervisor, at_once
 
 _OWN_FOLDERS = (*INFRASTRUCTURE, "secrets", "credentials", "logs", "run")
 _KILL_SECONDS = 10.0
@@ -49,21 +49,21 @@ class Stack:
         home: Path | None = None,
         *,
         repository: Path | None = None,
-        cache: Path | None = None,
         progress: Progress = silent,
         environment: Environments | None = None,
         kafka_behind: int | None = None,
+        runner: Callable[[Home, Runner], Runner] = lambda _, supervisor: supervisor,
     ) -> None:
         """Make a handle; nothing is started or written.
 
         Args:
             home: the folder; by default `ONCOMENTOR_HOME`, else `.oncomentor` in the repository.
             repository: where `deploy/` is; by default found upwards from the current directory.
-            cache: where downloads are shared; by default `ONCOMENTOR_CACHE`, else the user's cache.
             progress: called with what happens, one call at a time, from whichever thread.
             environment: more settings for services, by name of the service.
             kafka_behind: the port of a proxy that tests put between services and Kafka; it has to
                 pass on to the address `kafka-behind`.
+            runner: is given the home and what runs processes; returns what runs the parts.
         """
         root = repository or paths.find_repository()
         self.home = Home((home or paths.default_home(root)).absolute())
@@ -72,7 +72,7 @@ class Stack:
         build = Builder(
             self.home,
             root,
-            cache or paths.default_cache(),
+            paths.default_cache(),
             self._progress,
             environment or {},
             self._state,
@@ -82,7 +82,7 @@ class Stack:
         self._postgres = build.postgres()
         self._settings = build.settings()
         self._provisioner = build.provisioner()
-        self._supervisor = Supervisor(self.home, self._state)
+        self._supervisor = runner(self.home, Supervisor(self.home, self._state))
         self._parts: Mapping[str, Part] = {part.name: part for part in build.parts()}
         self._port_names = tuple(name for part in self._parts.values() for name in part.ports)
 
@@ -196,6 +196,11 @@ class Stack:
             raise DevstackError(f"there is no service {name!r}: {', '.join(SERVICE_NAMES)} are")
         self._know_ports()
         return self._settings.environment(service, owner=owner)
+
+    def broker(self) -> Broker:
+        """Return Kafka, as its superuser reaches it."""
+        self._know_ports()
+        return self._provisioner.broker()
 
     def superuser_dsn(self, database: str = SUPERUSER) -> str:
         """Return PostgreSQL's address as its superuser; it holds the password, so never log it."""

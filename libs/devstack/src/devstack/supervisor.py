@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
+from typing import Protocol
 
 from devstack import process
 from devstack.errors import DevstackError, about_words
@@ -33,6 +34,22 @@ class _Record:
     @property
     def mark(self) -> Mark:
         return Mark(self.pid, self.born)
+
+
+class Runner(Protocol):
+    """What a stack asks of whatever runs its parts."""
+
+    def start(self, part: Part, progress: Progress) -> bool:
+        """Have the part run and be ready; return whether it was started."""
+
+    def stop(self, part: Part) -> None:
+        """End the part and wait until it is gone."""
+
+    def send(self, part: Part, number: Signals, *, wait: float) -> None:
+        """Send a signal, then wait until the part is gone, at most so long."""
+
+    def status(self, part: Part) -> PartStatus:
+        """Return how the part is now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import pytest
 
 from devstack.stack import Stack
 from servicekit.tx import Database, Tx
+from testkit.containers import stores
 from testkit.postgres import Templates, templates
 
 if TYPE_CHECKING:
@@ -84,8 +85,11 @@ def running_stack(
     Its folder is not pytest's: every run of pytest closes the folder above all runs' folders to
     other users, and as root PostgreSQL is one.
     """
-    with tempfile.TemporaryDirectory(prefix="om-stack-", ignore_cleanup_errors=True) as name:
-        made = Stack(home=Path(name) / "home", environment=environment)
+    with (
+        tempfile.TemporaryDirectory(prefix="om-stack-", ignore_cleanup_errors=True) as name,
+        stores(Path(name) / "home") as runner,
+    ):
+        made = Stack(home=Path(name) / "home", environment=environment, runner=runner)
         try:
             made.up(services=services)
             yield made

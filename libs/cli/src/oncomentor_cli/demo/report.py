@@ -18,7 +18,9 @@ _MAILS = 20  # the last ones; the inbox has all
 _WRONG = frozenset({RowOutcome.INVALID, RowOutcome.REJECTED})
 
 
-def show_report(world: World, checks: Sequence[Check], *, keeps: bool, inbox: str) -> None:
+def show_report(
+    world: World, checks: Sequence[Check], *, keeps: bool, inbox: str, in_containers: bool = False
+) -> None:
     """Print the story: one match, all matches, wrong rows, mails, checks, and where to go on."""
     show("Everything below is synthetic: no person, center or address in it is real.")
     _show_timeline(world)
@@ -26,7 +28,9 @@ def show_report(world: World, checks: Sequence[Check], *, keeps: bool, inbox: st
     _show_wrong_rows(world)
     _show_mails(world)
     _show_outcome(world, checks)
-    _show_next(_shortened(world.home / "demo"), keeps=keeps, inbox=inbox)
+    _show_next(
+        _shortened(world.home / "demo"), keeps=keeps, inbox=inbox, in_containers=in_containers
+    )
 
 
 def summary(world: World, checks: Sequence[Check], seconds: float) -> Mapping[str, Any]:
@@ -162,17 +166,21 @@ def _show_outcome(world: World, checks: Sequence[Check]) -> None:
     show(f"checks: {len(checks) - len(failed)} of {len(checks)} hold")
 
 
-def _show_next(folder: Path, *, keeps: bool, inbox: str) -> None:
+def _show_next(folder: Path, *, keeps: bool, inbox: str, in_containers: bool) -> None:
+    own = f"ONCOMENTOR_HOME={folder.parent} " if in_containers else ""
     show(
         "\nWhere to look next"
         + ("" if keeps else " (the stack is down: 'oncomentor dev up' first)")
     )
     show(f"  http://{inbox}/  every mail, with its calendar")
-    show("  oncomentor tail match --as harbor-demo --from beginning")
-    show("  oncomentor tail matching.match --as downstream --from beginning --json")
+    show(f"  {own}oncomentor tail match --as harbor-demo --from beginning")
+    show(f"  {own}oncomentor tail matching.match --as downstream --from beginning --json")
     show(f"  oncomentor validate {folder / 'harbor-demo.csv'}")
-    show(f"  oncomentor publish {folder / 'ridge-demo.jsonl'} --as ridge-demo --dry-run")
-    show("  oncomentor dev status; oncomentor dev logs matching; oncomentor dev reset")
+    show(f"  {own}oncomentor publish {folder / 'ridge-demo.jsonl'} --as ridge-demo --dry-run")
+    if in_containers:
+        show("  oncomentor doctor --against compose; docker compose logs matching")
+    else:
+        show("  oncomentor dev status; oncomentor dev logs matching; oncomentor dev reset")
 
 
 def _in_order(world: World) -> list[Match]:

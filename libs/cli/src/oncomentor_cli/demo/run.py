@@ -36,7 +36,8 @@ def run(*, keep: bool, as_json: bool, against: Against) -> None:
         if as_json:
             emit(summary(world, checks, seconds))
         else:
-            show_report(world, checks, keeps=stays, inbox=found.address("mail"))
+            inbox, in_containers = found.address("mail"), against is Against.COMPOSE
+            show_report(world, checks, keeps=stays, inbox=inbox, in_containers=in_containers)
         say(f"told after {seconds:.1f} s")
     _end(world, checks)
 
