@@ -82,9 +82,8 @@ class Containers:
 
     @property
     def project(self) -> str:
-        """The project's name with compose: one for each home."""
-        suffix = hashlib.sha256(str(self.home.root).encode()).hexdigest()[:8]
-        return "oncomentor" if self._is_usual else f"oncomentor-{suffix}"
+        """The project's name with compose, of another home than the usual."""
+        return f"oncomentor-{hashlib.sha256(str(self.home.root).encode()).hexdigest()[:8]}"
 
     def prepare(self, ports: Mapping[str, int] = PORTS) -> None:
         """Make every secret, choose ports, write `.env`; what is there already stays.
@@ -166,7 +165,9 @@ class Containers:
         return port is not None and answers_ready(port)
 
     def _environment(self) -> str:
-        lines = [f"COMPOSE_PROJECT_NAME={self.project}", f"ONCOMENTOR_FILES={self.home.root}"]
+        lines = [f"ONCOMENTOR_FILES={self.home.root}"]
+        if not self._is_usual:
+            lines.append(f"COMPOSE_PROJECT_NAME={self.project}")
         lines += [f"ONCOMENTOR_{name.upper()}_PORT={self._state.port(name)}" for name in PORTS]
         return "# Made by `make secrets` for docker-compose.yml.\n" + "\n".join(lines) + "\n"
 
