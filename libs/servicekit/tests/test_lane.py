@@ -1,5 +1,6 @@
 """A lane between a consumer that hands it records and a real database."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -72,13 +73,13 @@ def fetched() -> Fetched:
 async def make_lane(database: Database, fetched: Fetched) -> AsyncIterator[MakeLane]:
     made: list[Lane] = []
 
-    def make(topic: Topic = INGRESS_RESPONSE) -> Lane:
+    def make(topic: Topic = INGRESS_RESPONSE, held: Held | None = None) -> Lane:
         made.append(
             Lane(
                 where=Partition("g", "t", 0, "id"),
                 subscription=Subscription(topic, {}),
                 consumer=fetched,
-                shared=Shared(database, lambda: None, fetched.identify),
+                shared=Shared(database, lambda: None, fetched.identify, held or Held()),
             )
         )
         return made[-1]
@@ -345,3 +346,20 @@ async def test_one_centers_topic_in_trouble_holds_up_no_other_centers_work(
 
     await until(lambda: lane.state == "retrying")
     assert lane.caught_up
+
+
+async def test_what_a_lane_held_is_given_back_when_it_is_closed(
+    make_lane: MakeLane, fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held()
+    lane = make_lane(held=held)
+    await until(lambda: lane.expected == 0)
+    applied = asyncio.Event()
+    monkeypatch.setattr(lane, "_apply", lambda _: applied.wait())  # for good: it is cut off
+    assert lane.offer([a_record(offset) for offset in range(50)])
+    assert held.records == 50
+
+    await lane.close(within=0.1)
+
+    assert (held.records, held.bytes) == (0, 0)
+    assert not lane.offer([a_record(50)])

@@ -12,6 +12,7 @@ import pytest
 
 from oncomentor_contracts.event import Event
 from servicekit import failpoint
+from servicekit import timers as timers_module
 from servicekit.claims import CLAIM, UPCOMING
 from servicekit.errors import TransientError
 from servicekit.failpoint import FailPoint
@@ -152,6 +153,27 @@ async def test_a_timer_taken_by_somebody_else_rolls_our_work_back(database: Data
     assert await words(database) == ["theirs"]
 
 
+async def test_a_job_that_outlives_its_lease_is_done_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timers_module, "_JOB_LEASE", timedelta(seconds=0.3))
+    begun: list[str] = []
+
+    async def long(timer: Timer, tx: Tx) -> Sequence[Event]:
+        begun.append(timer.key)
+        await asyncio.sleep(1.5)
+        await note(tx, timer.key)
+        return []
+
+    await schedule(database, "long")
+
+    async with running(database, job=long):
+        await eventually(lambda: gone(database))
+
+    assert begun == ["long"]
+    assert await words(database) == ["long"]
+
+
 def an_effect(
     perform: Perform, *, attempts: int = 3, concurrency: int = 4, lease_seconds: float = 60
 ) -> Effect:
@@ -267,6 +289,59 @@ async def test_what_went_out_is_recorded_later_and_does_not_go_out_again(
 
     assert sent == ["mail"]
     assert await words(database) == ["mail: sent"]
+
+
+async def test_what_went_out_and_can_not_be_recorded_is_given_up_and_does_not_go_out_again(
+    database: Database,
+) -> None:
+    went_out: list[str] = []
+
+    async def perform(timer: Timer) -> object:
+        went_out.append(timer.key)
+        return None
+
+    async def record(timer: Timer, result: object, tx: Tx) -> Sequence[Event]:
+        raise ZeroDivisionError
+
+    async def give_up(timer: Timer, error: Exception, tx: Tx) -> Sequence[Event]:
+        await note(tx, type(error).__name__)
+        return []
+
+    await schedule(database, "one", kind="mail")
+
+    async with running(database, effects={"mail": Effect(perform, record, give_up)}):
+        await eventually(lambda: gone(database))
+
+    assert went_out == ["one"]
+    assert await words(database) == ["ZeroDivisionError"]
+
+
+async def test_what_went_out_is_recorded_though_the_process_is_ending(database: Database) -> None:
+    went_out: list[str] = []
+    tries = 0
+
+    async def perform(timer: Timer) -> object:
+        went_out.append(timer.key)
+        return None
+
+    async def record(timer: Timer, result: object, tx: Tx) -> Sequence[Event]:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            working.close()
+            raise TransientError("away for a moment")
+        await note(tx, "recorded")
+        return []
+
+    async def never(timer: Timer, error: Exception, tx: Tx) -> Sequence[Event]:
+        raise AssertionError
+
+    await schedule(database, "one", kind="mail")
+
+    async with running(database, effects={"mail": Effect(perform, record, never)}) as working:
+        await eventually(lambda: gone(database))
+
+    assert (went_out, await words(database)) == (["one"], ["recorded"])
 
 
 async def test_a_timer_cancelled_and_set_anew_is_not_taken_for_the_old_one(

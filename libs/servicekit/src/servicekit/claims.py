@@ -77,7 +77,10 @@ async def finish(tx: Tx, claim: Claim) -> None:
         TakenError: our lease ran out and somebody else took it up, or it was cancelled.
     """
     timer = claim.timer
-    if (timer.kind, timer.key) in tx.cancelled:
+    this = timer.kind, timer.key
+    if this in tx.cancelled:
+        if tx.cancelled[this] != claim.until:
+            raise TakenError
         return
     row = await tx.conn.fetchrow(
         "SELECT version, claimed_until FROM kit.timers WHERE kind = $1 AND key = $2 FOR UPDATE",

@@ -23,6 +23,7 @@ _JOBS_AT_ONCE = 3  # of each kind; every one holds a connection
 _LEASE_SHARE = 0.8  # of its lease that an effect may take: the rest is for recording it
 _JOB_LEASE = timedelta(seconds=10)  # a crashed process's jobs are taken up this much later
 _LONGEST_SLEEP = 1.0  # seconds; timers that other processes set are seen this late at most
+_LAST_TRIES_SECONDS = 0.1  # between tries to record what went out, while the process ends
 _MOST_DELAY = 300.0  # seconds between tries of one timer
 _log = logger(__name__)
 
@@ -45,7 +46,7 @@ class Timers:
             kind: effect.concurrency for kind, effect in effects.items()
         }
         self._working: set[asyncio.Task[None]] = set()
-        self._recording: dict[tuple[str, str], Claim] = {}
+        self._at_work: dict[tuple[str, str], Claim] = {}
 
     def wake(self) -> None:
         """Look for due timers now: one may have been set."""
@@ -73,9 +74,10 @@ class Timers:
                 continue
             for claim in claimed:
                 this = claim.timer.kind, claim.timer.key
-                if held := self._recording.get(this):  # our own, whose lease ran out meanwhile
-                    self._recording[this] = replace(held, until=claim.until)
+                if held := self._at_work.get(this):  # our own, whose lease ran out meanwhile
+                    self._at_work[this] = replace(held, until=claim.until)
                     continue
+                self._at_work[this] = claim
                 self._free[claim.timer.kind] -= 1
                 task = asyncio.create_task(self._work(claim))
                 self._working.add(task)
@@ -120,6 +122,8 @@ class Timers:
         except Exception as error:  # noqa: BLE001 - one timer's bug must not stop the others
             outcome = "postponed"
             await self._postpone(claim, error)
+        finally:
+            del self._at_work[kind, claim.timer.key]
         metrics.add("timers_worked", 1, kind=kind, outcome=outcome)
         self._free[kind] += 1
         self._wake.set()
@@ -128,7 +132,7 @@ class Timers:
         timer = claim.timer
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await self._jobs[timer.kind](timer, tx), timer.cause)
-            await finish(tx, claim)
+            await finish(tx, self._ours(claim))
             await failpoint.reach("timer.worked")
 
     async def _perform(self, claim: Claim, effect: Effect) -> None:
@@ -147,30 +151,37 @@ class Timers:
         except Exception as error:  # noqa: BLE001 - the effect decides what a refusal means
             await self._give_up(claim, effect, error)
             return
-        await self._record(claim, effect, result)
+        try:
+            await self._record(claim, effect, result)
+        except TakenError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it went out; what can't be recorded must not go out again
+            await self._give_up(claim, effect, error)
 
     async def _record(self, claim: Claim, effect: Effect, result: object) -> None:
-        """Record what went out, again and again: another try of the timer would send it again."""
+        """Record what went out, again and again until the process ends.
+
+        Another try of the timer would send it again; the lease keeps others from that meanwhile.
+        """
         timer = claim.timer
-        this = timer.kind, timer.key
-        self._recording[this] = claim
-        try:
-            for attempt in itertools.count(1):
-                try:
-                    async with self._database.transaction(cause=timer.cause) as tx:
-                        await tx.say(await effect.record(timer, result, tx), timer.cause)
-                        await finish(tx, self._recording[this])
-                        await failpoint.reach("effect.recorded")
-                except TransientError as error:
-                    if self._closing.is_set():
-                        raise
-                    _log.warning("record_retried", kind=timer.kind, error=str(error)[:200])
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._closing.wait(), backoff.delay(attempt))
-                else:
-                    return
-        finally:
-            del self._recording[this]
+        for attempt in itertools.count(1):
+            try:
+                async with self._database.transaction(cause=timer.cause) as tx:
+                    await tx.say(await effect.record(timer, result, tx), timer.cause)
+                    await finish(tx, self._ours(claim))
+                    await failpoint.reach("effect.recorded")
+            except TransientError as error:
+                _log.warning("record_retried", kind=timer.kind, error=str(error)[:200])
+                if self._closing.is_set():
+                    await asyncio.sleep(_LAST_TRIES_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), backoff.delay(attempt))
+            else:
+                return
+
+    def _ours(self, claim: Claim) -> Claim:
+        """Return the claim with the lease of now: while we work on it, we take it again."""
+        return replace(claim, until=self._at_work[claim.timer.kind, claim.timer.key].until)
 
     async def _give_up(self, claim: Claim, effect: Effect, error: Exception) -> None:
         timer = claim.timer
@@ -186,7 +197,7 @@ class Timers:
         )
         async with self._database.transaction(cause=timer.cause) as tx:
             await tx.say(await effect.give_up(timer, error, tx), timer.cause)
-            await finish(tx, claim)
+            await finish(tx, self._ours(claim))
 
     async def _postpone(self, claim: Claim, error: Exception) -> None:
         """Try the timer again later.
@@ -221,7 +232,7 @@ class Timers:
                     """,
                     timer.kind,
                     timer.key,
-                    claim.until,
+                    self._ours(claim).until,
                     timer.version,
                     attempts,
                     tx.now + timedelta(seconds=wait),

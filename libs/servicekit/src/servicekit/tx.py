@@ -51,8 +51,8 @@ class Tx:
     cause: Cause = NO_CAUSE
     wake: bool = False
     """Whether relay and timers should look once this is committed; too often does no harm."""
-    cancelled: set[tuple[str, str]] = field(default_factory=set)
-    """Timers cancelled here: a job that cancels its own has not lost it to somebody else."""
+    cancelled: dict[tuple[str, str], datetime | None] = field(default_factory=dict)
+    """Timers cancelled here and their leases: a job that cancels its own has not lost it."""
 
     async def say(self, events: Sequence[Event], cause: Cause | None = None) -> None:
         """Append events to the outbox (the kernel does this with what a handler returns)."""
@@ -88,8 +88,10 @@ class Tx:
 
     async def cancel(self, kind: str, key: str) -> None:
         """Take the timer (kind, key) away; nothing happens where there is none."""
-        await self.conn.execute("DELETE FROM kit.timers WHERE kind = $1 AND key = $2", kind, key)
-        self.cancelled.add((kind, key))
+        claimed_until: datetime | None = await self.conn.fetchval(
+            "DELETE FROM kit.timers WHERE kind = $1 AND key = $2 RETURNING claimed_until", kind, key
+        )
+        self.cancelled.setdefault((kind, key), claimed_until)
 
 
 class Database:

@@ -2,9 +2,8 @@
 
 import asyncio
 import itertools
-import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
@@ -13,17 +12,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
-from faststream.kafka.message import KafkaAckableMessage
+from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from oncomentor_contracts.topics import Topic
 from servicekit import backoff, failpoint
 from servicekit.errors import TransientError
+from servicekit.hearing import raw
 from servicekit.hearing.lane import Lane, Shared
 from servicekit.hearing.polling import Polling
 from servicekit.hearing.position import Partition
-from servicekit.hearing.verdict import Record
 from servicekit.kafka import topic_ids
 from servicekit.observing.log import logger
 from servicekit.settings import Settings
@@ -72,7 +69,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         templates = [s.topic for s in self._subscriptions if s.topic.is_template]
         subscriber = broker.subscriber(
             *topics,
-            pattern=_pattern(templates[0]) if templates else None,
+            pattern=raw.pattern(templates[0]) if templates else None,
             group_id=self.group,
             batch=True,
             max_records=_CHUNK,
@@ -82,8 +79,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             ack_policy=AckPolicy.MANUAL,
             partition_assignment_strategy=(StickyPartitionAssignor,),
             listener=self,
-            parser=self._parse,
-            decoder=_decode,
+            parser=raw.parser(lambda: self._kafka),
+            decoder=raw.decode,
         )
         subscriber(self._take)
         self._subscriber = subscriber
@@ -107,7 +104,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """Close the connections of a consumer that could not leave its group in time."""
         if self._subscriber is not None and self._subscriber.consumer is not None:
             kafka = self._subscriber.consumer
-            await kafka._fetcher.close()  # noqa: SLF001 - its own stop() waits for a broker first
+            if kafka._fetcher is not None:  # noqa: SLF001 - its own stop() waits for a broker first; there is none where it could not start
+                await kafka._fetcher.close()  # noqa: SLF001 - as above
             await kafka._client.close()  # noqa: SLF001 - the same
 
     def end_of(self, tp: TopicPartition) -> int | None:
@@ -150,8 +148,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             self._kafka.pause(*assigned)
         for tp in assigned:
             self._kafka.seek(tp, 0)  # or aiokafka looks for a committed offset, and misses it
-        if self._assigning is not None:
-            self._assigning.cancel()
+        # A consumer that is closed does not say that its partitions are gone.
+        await self.on_partitions_revoked(list(self.lanes))
         self._assigning = asyncio.create_task(self._open_lanes(set(assigned)))
 
     async def _open_lanes(self, assigned: set[TopicPartition]) -> None:
@@ -204,7 +202,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def _keep_committing(self) -> None:
         while True:
             await asyncio.sleep(_COMMIT_EVERY_SECONDS)
-            await self._commit_offsets(within=_COMMIT_SECONDS)
+            with self._going_on():
+                await self._commit_offsets(within=_COMMIT_SECONDS)
 
     async def _keep_watch(self) -> None:
         """Notice a topic that was deleted and made again though its offsets still fit.
@@ -213,7 +212,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         """
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            with suppress(TransientError):
+            with self._going_on(), suppress(TransientError):
                 ids = await topic_ids(self._settings, {tp.topic for tp in self.lanes})
                 for tp, lane in self.lanes.items():
                     if lane.where.topic_id != ids.get(tp.topic, lane.where.topic_id):
@@ -222,6 +221,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     await self._join_anew(self.polling.fault)
                 elif self._kafka._fetcher.error_future.done():  # noqa: SLF001 - polls give nothing then, and no error
                     await self._join_anew("aiokafka fetches no more")
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Log what nobody expects: without its watch a group could stand still for good."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - see above
+            _log.error("watch_failed", group=self.group, exc_info=error)
 
     async def _join_anew(self, reason: str) -> None:
         """Join the group with another consumer in place of this one."""
@@ -236,7 +243,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await self.cut()
             try:
                 await self._subscriber.start()
-            except KafkaError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, without a consumer nothing is heard
                 self.polling.note(error)
                 await asyncio.sleep(backoff.delay(attempt))
             else:
@@ -262,17 +269,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             return
         self._committed.update(offsets)
 
-    async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
-        first = records[0]
-        return KafkaAckableMessage(
-            body=b"",
-            headers={},
-            raw_message=records,
-            message_id=f"{first.topic}/{first.partition}/{first.offset}",
-            correlation_id="",
-            consumer=self._kafka,
-        )
-
     def _subscription_of(self, topic: str) -> Subscription | None:
         for subscription in self._subscriptions:
             if subscription.topic.name == topic or subscription.topic.institution_in(topic):
@@ -284,17 +280,3 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         if self._subscriber is None or self._subscriber.consumer is None:
             raise LookupError("the consumer has not been started")
         return self._subscriber.consumer
-
-
-async def _decode(message: KafkaMessage) -> object:
-    return message.raw_message
-
-
-def _pattern(topic: Topic) -> str:
-    """Return the contract's pattern without braces, which FastStream takes for parameters.
-
-    It has no upper bound: the ids it lets through beyond the contract's are ignored one by one.
-    """
-    return re.sub(
-        r"(\[[^]]+\])\{(\d+),\d+\}", lambda m: m[1] * int(m[2]) + f"{m[1]}*", topic.pattern
-    )

@@ -49,6 +49,11 @@ class Intake:
         self.expected = None
         self.hold()
 
+    def leave(self) -> None:
+        """Forget what waits; the partition may be somebody else's by now, so it is let be."""
+        self._backlog.clear()
+        self.expected = None
+
     def hold(self) -> None:
         """Fetch nothing more for now; what waits stays."""
         self._paused = True

@@ -88,6 +88,7 @@ class Lane:
         self._doubtful = False
         self._retrying_since: float | None = None
         self._task = asyncio.create_task(self._run(), name=f"lane {where.topic}[{where.partition}]")
+        self._task.add_done_callback(lambda _: self._intake.leave())
 
     @property
     def caught_up(self) -> bool:

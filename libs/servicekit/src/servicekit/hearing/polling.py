@@ -86,7 +86,7 @@ class Polling:
 
     async def _poll(self, *, timeout_ms: int = 0, max_records: int | None = None) -> Found:
         self.tick()
-        if time.monotonic() < self._careful_until:
+        if time.monotonic() < self._careful_until and self._lanes:
             return await self._one_by_one()
         try:
             async with asyncio.timeout(_POLL_SECONDS):

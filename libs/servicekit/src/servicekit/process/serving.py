@@ -7,8 +7,10 @@ import itertools
 import os
 import signal
 import socket
+import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -42,6 +44,32 @@ _CANCEL_SECONDS = 0.2  # for what is late to give back what it holds
 _log = log.logger(__name__)
 
 
+class _Unjoined(ThreadPoolExecutor):
+    """Runs each call in a thread that nobody waits for.
+
+    A loop that ends joins its executor, and a resolver that gets no answer takes its time.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - whoever waits for it is told
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=work, daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        pass
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: the service stops its parts in its own order."""
 
@@ -57,6 +85,7 @@ async def run(service: "Service", stop: asyncio.Event | None = None) -> None:
     """
     settings = service.settings
     tune_garbage_collection()
+    asyncio.get_running_loop().set_default_executor(_Unjoined())
     async with contextlib.AsyncExitStack() as stack:
         worker_dsn = settings.dsn(
             settings.database_worker_user, settings.database_worker_password_file
