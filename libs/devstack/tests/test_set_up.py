@@ -29,6 +29,8 @@ def broker(network: Stack) -> Broker:
 def test_a_job_mends_what_services_lost_and_leaves_centers_as_they_are(
     network: Stack, broker: Broker
 ) -> None:
+    topics = DEPLOY / "kafka" / "topics.toml"
+    set_up.set_up_kafka(broker, broker.bootstrap, topics)  # whoever the registry names by now
     before = kafka_standing(broker)
     lost = AclBindingFilter(
         ResourceType.TOPIC,
@@ -43,7 +45,7 @@ def test_a_job_mends_what_services_lost_and_leaves_centers_as_they_are(
     (deleted,) = admin.delete_acls([lost]).values()
     assert len(deleted.result()) == 1
 
-    set_up.set_up_kafka(broker, broker.bootstrap, DEPLOY / "kafka" / "topics.toml")
+    set_up.set_up_kafka(broker, broker.bootstrap, topics)
 
     assert kafka_standing(broker) == before
 
