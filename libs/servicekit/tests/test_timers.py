@@ -292,7 +292,7 @@ async def test_what_went_out_is_recorded_later_and_does_not_go_out_again(
 
 
 async def test_what_went_out_and_can_not_be_recorded_is_given_up_and_does_not_go_out_again(
-    database: Database,
+    database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     went_out: list[str] = []
 
@@ -314,6 +314,7 @@ async def test_what_went_out_and_can_not_be_recorded_is_given_up_and_does_not_go
 
     assert went_out == ["one"]
     assert await words(database) == ["ZeroDivisionError"]
+    assert "effect_not_recorded" in capsys.readouterr().out
 
 
 async def test_what_went_out_is_recorded_though_the_process_is_ending(database: Database) -> None:

@@ -156,6 +156,8 @@ class Timers:
         except TakenError:
             raise
         except Exception as error:  # noqa: BLE001 - it went out; what can't be recorded must not go out again
+            key = claim.timer.key
+            _log.error("effect_not_recorded", kind=claim.timer.kind, key=key, exc_info=error)
             await self._give_up(claim, effect, error)
 
     async def _record(self, claim: Claim, effect: Effect, result: object) -> None:

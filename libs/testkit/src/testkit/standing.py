@@ -23,7 +23,7 @@ _SECONDS = 20.0
 
 
 def kafka_standing(broker: Broker) -> Standing:
-    """Return topics with partitions and their own settings, rights, and users with mechanisms."""
+    """Return topics with partitions and their own settings, rights, and SCRAM users."""
     admin = AdminClient(broker.client_config())
     topics = {
         name: len(topic.partitions)
@@ -49,16 +49,19 @@ def kafka_standing(broker: Broker) -> Standing:
         AclPermissionType.ANY,
     )
     rights = {
-        (one.principal, one.restype.name, one.name, one.operation.name)
+        (
+            one.principal, one.restype.name, one.resource_pattern_type.name, one.name,
+            one.operation.name, one.permission_type.name, one.host,
+        )
         for one in admin.describe_acls(anything).result()
-    }
+    }  # fmt: skip
     users: Any = admin.describe_user_scram_credentials()
     return {
         "topics": topics,
         "configs": configs,
         "rights": rights,
-        "users": set(users.result())
-        - {"broker"},  # the embedded broker logs in at its own listener
+        # The embedded broker logs in with SCRAM too, at its own listener.
+        "users": set(users.result()) - {"broker"},
     }
 
 

@@ -46,8 +46,8 @@ def run(*, keep: bool, as_json: bool, against: Against) -> None:
 def _running(stack: Stack | Containers, *, keep: bool) -> Iterator[bool]:
     """Have the network run; yields whether it stays when the story is over.
 
-    Containers are somebody else's to start and to end. A demonstration that started the stack ends it. That it did is noted in a file, so that one
-    that was killed is made up for by the next.
+    Containers are somebody else's to start and to end. A demonstration that started the stack ends
+    it. That it did is noted in a file, so that one that was killed is made up for by the next.
     """
     if isinstance(stack, Containers):
         stack.require_ready()
