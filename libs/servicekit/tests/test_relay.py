@@ -9,8 +9,16 @@ from typing import Any
 
 import asyncpg
 import pytest
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from libs.servicekit.tests.relay_bench import Bench, PlainConnection, a_receipt, has, is_in
 
+from devstack.kafka_admin import client_config
 from devstack.stack import Stack
 from oncomentor_contracts.topics import EGRESS_RECEIPT, INGRESS_PROFILE
 from servicekit.saying import relay_sender
@@ -221,6 +229,35 @@ async def test_a_topic_that_may_be_seen_but_not_written_holds_only_itself(bench:
 
     assert heard == {"another": [1]}
     assert state == "running"
+
+
+async def test_no_batch_overtakes_one_that_is_too_large_for_its_topic(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts = EGRESS_RECEIPT.named(bench.center)
+    monkeypatch.setitem(relay_sender.PRODUCER, "max_batch_size", 4_000)
+    await asyncio.to_thread(limit, bench, receipts, 3_000)  # the last batch of a few is smaller
+
+    async with bench.running(bench.relay()) as relay:
+        await bench.say(*["x"] * 22)
+        await eventually(lambda: holds(relay, receipts))
+        await bench.say("x")
+        await asyncio.to_thread(bench.stack.provision, [bench.center])  # gives back the limit
+        await eventually(lambda: holds(relay))
+        await bench.say("the last")
+        heard = await eventually(lambda: has(bench, "the last"))
+
+    assert heard == {"x": list(range(1, 24)), "the last": [1]}
+
+
+def limit(bench: Bench, topic: str, size: int) -> None:
+    """Let a topic take batches of `size` bytes at most, as an operator may have set it."""
+    login = bench.stack.kafka_login()
+    admin = AdminClient(client_config(login["bootstrap"], login["username"], login["password"]))
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    (changed,) = admin.incremental_alter_configs([resource]).values()
+    changed.result(10)
 
 
 async def test_a_cursor_from_another_cluster_stops_the_relay_until_the_operator_has_mended_it(

@@ -3,10 +3,9 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -42,11 +41,6 @@ class Batches:
         if not topics:
             return self
         return Batches({tp: batches for tp, batches in self.of.items() if tp.topic not in topics})
-
-    def in_turns(self) -> Iterable[tuple[TopicPartition, "BatchBuilder"]]:
-        """Yield the first batch of every partition, then the second ones, and so on."""
-        for turn in zip_longest(*self.of.values()):
-            yield from ((tp, b) for tp, b in zip(self.of, turn, strict=True) if b is not None)
 
 
 @dataclass(slots=True)
@@ -129,27 +123,30 @@ class Sender:
         """
         sent = Sent()
         async with asyncio.timeout(ACK_SECONDS):
-            acks = [
-                (tp, batch.record_count(), await self._submit(tp, batch))
-                for tp, batch in batches.in_turns()
-            ]
-            answers = await asyncio.gather(*(ack for _, _, ack in acks), return_exceptions=True)
-        for (tp, count, _), answer in zip(acks, answers, strict=True):
-            if isinstance(answer, _REFUSALS):
-                sent.refused.add(tp.topic)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                self._place(sent, tp, answer.offset, count)
+            ends = await asyncio.gather(
+                *(self._send_in_order(tp, own, sent) for tp, own in batches.of.items()),
+                return_exceptions=True,
+            )
+        for error in ends:
+            if error is not None:
+                raise error
         self.counts = {t: n for t, n in self.counts.items() if t not in sent.refused}
         return sent
 
-    async def _submit(self, tp: TopicPartition, batch: "BatchBuilder") -> Awaitable[Any]:
-        batch.close()
-        ack: Awaitable[Any] = await self._producer.send_batch(
-            batch, tp.topic, partition=tp.partition
-        )
-        return ack
+    async def _send_in_order(
+        self, tp: TopicPartition, batches: Sequence["BatchBuilder"], sent: Sent
+    ) -> None:
+        """Send a partition's batches; none behind one that is refused, or it would overtake it."""
+        for batch in batches:
+            count = batch.record_count()
+            batch.close()
+            ack = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+            try:
+                answer = await ack
+            except _REFUSALS:
+                sent.refused.add(tp.topic)
+                return
+            self._place(sent, tp, answer.offset, count)
 
     def _place(self, sent: Sent, tp: TopicPartition, offset: int, count: int) -> None:
         if offset < 0:  # acknowledged as a duplicate of we don't know what
