@@ -52,7 +52,6 @@ async def _filled(around: Surroundings, count: int) -> None:
     unit="times the cost of an event among 10^4, at 10^6",
     goal=Goal(1.3, "at_most"),
     limit_is="none: the same run's first events",
-    runs=1,
 )
 async def flat_over_events(around: Surroundings) -> Pair:
     """The tables grow to half a million people."""
@@ -66,7 +65,6 @@ async def flat_over_events(around: Surroundings) -> Pair:
     unit="times the resident memory after 10^5 events, after 10^6",
     goal=Goal(1.2, "at_most"),
     limit_is="none",
-    runs=1,
 )
 async def flat_memory(around: Surroundings) -> Pair:
     """A process that has consumed ten times as much is no larger."""

@@ -115,6 +115,14 @@ def chosen(only: str) -> list[Benchmark]:
     return found
 
 
+def by_file(benchmarks: Sequence[Benchmark]) -> list[list[Benchmark]]:
+    """Return the benchmarks of each file together, in the order given."""
+    files: dict[str, list[Benchmark]] = {}
+    for benchmark in benchmarks:
+        files.setdefault(benchmark.run.__module__, []).append(benchmark)
+    return list(files.values())
+
+
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as text to read."""
     lines = [

@@ -1,4 +1,4 @@
-"""`make bench [ONLY=prefix]`: run the benchmarks on a stack of their own, print, write the file."""
+"""`make bench [ONLY=prefix]`: run the benchmarks, each file on a stack of its own, print, write the file."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import frame
@@ -18,10 +19,21 @@ _HERE = Path(__file__).parent
 _RESULT = _HERE.parents[1] / "build" / "bench.json"
 
 
-async def measure(surroundings: Surroundings, only: str) -> list[frame.Row]:
-    """Measure what was chosen, one after the other, telling each as it is done."""
+def measure(benchmarks: Sequence[frame.Benchmark]) -> list[frame.Row]:
+    """Measure one file's benchmarks on a stack of their own, telling each as it is done.
+
+    What a bench leaves is strange to the next file's services: a relay that meets records of its
+    service which its database has not, stops, as it should.
+    """
+    with running_stack(services=()) as stack:
+        return asyncio.run(_measure(benchmarks, Surroundings(stack)))
+
+
+async def _measure(
+    benchmarks: Sequence[frame.Benchmark], surroundings: Surroundings
+) -> list[frame.Row]:
     rows = []
-    for benchmark in frame.chosen(only):
+    for benchmark in benchmarks:
         print(f"measuring {benchmark.name} ...", file=sys.stderr, flush=True)
         row = await benchmark.measure(surroundings)
         rows.append(row)
@@ -37,12 +49,11 @@ def main() -> None:
     only = parser.parse_args().only
     for path in sorted(_HERE.glob("bench_*.py")):
         importlib.import_module(path.stem)
-    frame.chosen(only)  # before the stack starts
+    files = frame.by_file(frame.chosen(only))
     with Path(os.devnull).open("w") as nowhere:
         with contextlib.redirect_stdout(nowhere):  # services log as they do, into nothing
             log.configure("bench", "info")
-        with running_stack(services=()) as stack:
-            rows = asyncio.run(measure(Surroundings(stack), only))
+        rows = [row for benchmarks in files for row in measure(benchmarks)]
     print(frame.table(rows))
     print(f"written to {_RESULT.relative_to(Path.cwd())}")
 

@@ -24,6 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets t
     ResourceType,
 )
 
+from devstack.kafka_admin import client_config
 from devstack.stack import Stack
 from oncomentor_contracts.envelope import Header
 from servicekit import kafka
@@ -166,15 +167,7 @@ class Surroundings:
 
     def _keep_all(self, topic: str) -> None:
         login = self.stack.kafka_login("admin")
-        admin = AdminClient(
-            {
-                "bootstrap.servers": login["bootstrap"],
-                "security.protocol": login["security"],
-                "sasl.mechanism": login["mechanism"],
-                "sasl.username": login["username"],
-                "sasl.password": login["password"],
-            }
-        )
+        admin = AdminClient(client_config(login["bootstrap"], login["username"], login["password"]))
         policy = ConfigEntry(
             "cleanup.policy", "delete", incremental_operation=AlterConfigOpType.SET
         )

@@ -1,6 +1,7 @@
 """The frame of the benchmarks, without a benchmark."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import frame
@@ -60,3 +61,14 @@ async def test_the_file_keeps_the_figures_that_were_not_measured_again(tmp_path:
 def test_a_part_is_chosen_by_the_beginning_of_its_name() -> None:
     with pytest.raises(SystemExit, match="no benchmark begins with 'nothing'"):
         frame.chosen("nothing")
+
+
+def test_the_benchmarks_of_a_file_stay_together_in_their_order() -> None:
+    def named(name: str, module: str) -> frame.Benchmark:
+        made = a_benchmark([], frame.Goal(1))
+        made.run.__module__ = module
+        return replace(made, name=name)
+
+    files = frame.by_file([named("a.x", "one"), named("b.x", "two"), named("b.y", "one")])
+
+    assert [[made.name for made in one] for one in files] == [["a.x", "b.y"], ["b.x"]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # it forgets to say what it exports
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
