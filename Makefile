@@ -7,6 +7,9 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 BIN := .venv/bin
 MIGRATIONS = $(wildcard services/*/src/*/migrations/*.sql libs/servicekit/src/servicekit/migrations/*.sql)
 
+# Tests end what they start, so testcontainers' helper that ends containers isn't needed.
+IN_CONTAINERS = ONCOMENTOR_TEST_STACK=$(STACK) TESTCONTAINERS_RYUK_DISABLED=true
+
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
 		printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -34,7 +37,7 @@ status: setup ## say what runs, where, and how it is
 	@$(BIN)/oncomentor dev status
 
 test: setup ## run every test, on a real Kafka and a real PostgreSQL (STACK=containers: on Docker's)
-	@$(if $(STACK),ONCOMENTOR_TEST_STACK=$(STACK)) $(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(if $(STACK),$(IN_CONTAINERS)) $(BIN)/python -m pytest -n 2 --dist loadfile
 	@$(if $(STACK),$(BIN)/python -m pytest -p no:randomly -o timeout=900 tests/containers)
 
 check: setup ## lint, types, import rules, SQL, containers, generated files: what needs no stack

@@ -122,8 +122,9 @@ async def counted(bench: Bench, subject: str, times: int) -> dict[str, list[int]
 
 
 async def test_a_relay_at_work_is_not_reconciled(
-    bench: Bench, templates: Templates, database_name: str
+    bench: Bench, templates: Templates, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reconcile, "TRIES", 3)
     own = Copy(bench, templates, database_name, bench.database)
     async with bench.running(bench.relay()) as relay:
         await eventually(lambda: is_in(relay, "running"))

@@ -18,6 +18,8 @@ from devstack.paths import Home, find_repository
 from devstack.supervisor import Runner
 
 _STORES = ("kafka", "postgres")
+# A container's first process may have others do its work, and ignores what it has no handler for.
+_FREEZING = {Signals.SIGSTOP: "pause", Signals.SIGCONT: "unpause"}
 
 
 def in_containers() -> bool:
@@ -33,10 +35,11 @@ def stores(home: Path) -> Iterator[Callable[[Home, Runner], Runner]]:
         return
     containers = Containers(find_repository(), home=home)
     containers.prepare(dict.fromkeys(PORTS, 0))
-    compose = DockerCompose(
-        context=find_repository(), env_file=str(containers.environment_file), build=True
-    )
+    compose = DockerCompose(context=find_repository(), env_file=str(containers.environment_file))
     try:
+        # A stack starts its parts side by side, and two `up` would make the network twice.
+        _run(compose, "build", "--quiet", "kafka-set-up")
+        _run(compose, "create", *_STORES)
         yield lambda _, supervisor: _Stores(containers, compose, supervisor)
     finally:
         compose.stop(down=True)
@@ -56,7 +59,8 @@ class _Stores:
             return self.others.start(part, progress)
         if self.status(part).state == "up":
             return False
-        self._compose("up", "--build", "--wait", part.name, f"{part.name}-set-up")
+        self._compose("up", "--wait", part.name)
+        self._compose("run", "--rm", "--no-deps", f"{part.name}-set-up")
         return True
 
     def stop(self, part: Part) -> None:
@@ -70,7 +74,10 @@ class _Stores:
         """Send the container's first process a signal."""
         if part.name not in _STORES:
             return self.others.send(part, number, wait=wait)
-        self._compose("kill", "--signal", number.name, part.name)
+        if number in _FREEZING:
+            self._compose(_FREEZING[number], part.name)
+        else:
+            self._compose("kill", "--signal", number.name, part.name)
         deadline = time.monotonic() + wait
         while self._is_running(part.name) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -91,10 +98,12 @@ class _Stores:
         return any(json.loads(line)["State"] == "running" for line in listed if line)
 
     def _compose(self, *arguments: str) -> str:
-        command = [*self.compose.docker_compose_command(), *arguments]
-        done = subprocess.run(
-            command, cwd=self.compose.context, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise AssertionError(f"{' '.join(command)}: {done.stderr[-2000:]}")
-        return done.stdout
+        return _run(self.compose, *arguments)
+
+
+def _run(compose: DockerCompose, *arguments: str) -> str:
+    command = [*compose.docker_compose_command(), *arguments]
+    done = subprocess.run(command, cwd=compose.context, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+    return done.stdout

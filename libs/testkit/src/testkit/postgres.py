@@ -85,9 +85,10 @@ class Templates:
 def templates() -> Iterator[Templates]:
     """A PostgreSQL server for the run, stopped at its end."""
     if in_containers():
-        with PostgresContainer(
-            "postgres:18", username="postgres", POSTGRES_HOST_AUTH_METHOD="trust"
-        ) as container:
+        trusting = PostgresContainer("postgres:18", username="postgres").with_env(
+            "POSTGRES_HOST_AUTH_METHOD", "trust"
+        )
+        with trusting as container:
             host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
             made = Templates(host, int(port))
             asyncio.run(made._run(_ROLES))  # noqa: SLF001 - same module

@@ -5,6 +5,7 @@ Their sequences stay taken: what this database says, or has said and not sent, i
 them (docs/adr/0010).
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from servicekit.saying.relay_watch import Ranges, Reader, Watch, reading
 if TYPE_CHECKING:
     from servicekit.tx import Connection
 
+TRIES, _PAUSE_SECONDS = 100, 0.1  # at the lock of a relay
 Subject = tuple[str, str]
 """Topic and subject."""
 Waiting = tuple[int, str, str, int, UUID]
@@ -77,6 +79,15 @@ def plan(waiting: Iterable[Waiting], sent: Sent) -> Plan:
     return Plan(dropped, changed, last)
 
 
+async def _locked(cursor: Cursor) -> bool:
+    """Become the relay; one that stopped is for a moment, every few seconds, when it looks."""
+    for _ in range(TRIES):
+        if await cursor.lock():
+            return True
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return False
+
+
 async def reconcile(
     conn: "Connection", *, name: str, source: str, client: Mapping[str, Any]
 ) -> Reconciled:
@@ -89,7 +100,7 @@ async def reconcile(
         StartupError: the relay is at work, so the database is not behind.
     """
     cursor = Cursor(conn, name)
-    if not await cursor.lock():
+    if not await _locked(cursor):
         raise StartupError(f"the relay of {name} is at work: only one that stopped is reconciled")
     try:
         await cursor.take_over()
