@@ -25,6 +25,7 @@ from testkit.standing import kafka_standing, postgres_standing
 
 CENTERS = ("harbor-demo", "ridge-demo", "delta-demo")
 PEOPLE = 300
+STOP_SECONDS = 10  # the grace period is 15
 BASE_MB = 119  # of the public python:3.13-slim-trixie; a stand-in for it may be larger
 
 
@@ -99,6 +100,17 @@ def killing(network: Network, parts: list[str], *, every: float) -> Iterator[Non
         yield
     finally:
         thread.join()
+
+
+def test_a_service_that_is_asked_to_end_while_it_starts_does_so_at_once(network: Network) -> None:
+    network.up()
+    network.compose("restart", "matching")  # returns before the process hears signals
+    began = time.monotonic()
+    network.compose("stop", "matching")
+    seconds = time.monotonic() - began
+    network.up()
+
+    assert seconds < STOP_SECONDS
 
 
 def test_what_was_there_is_there_after_down_and_up(network: Network) -> None:
