@@ -23,14 +23,18 @@ def measure(benchmarks: Sequence[frame.Benchmark]) -> list[frame.Row]:
     """Measure one file's benchmarks on a stack of their own, telling each as it is done.
 
     What a bench leaves is strange to the next file's services: a relay that meets records of its
-    service which its database has not, stops, as it should.
+    service which its database has not, stops, as it should. A file that says `NEEDS_STACK = False`
+    gets none.
     """
+    module = sys.modules[benchmarks[0].run.__module__]
+    if not getattr(module, "NEEDS_STACK", True):
+        return asyncio.run(_measure(benchmarks, None))
     with running_stack(services=()) as stack:
         return asyncio.run(_measure(benchmarks, Surroundings(stack)))
 
 
 async def _measure(
-    benchmarks: Sequence[frame.Benchmark], surroundings: Surroundings
+    benchmarks: Sequence[frame.Benchmark], surroundings: Surroundings | None
 ) -> list[frame.Row]:
     rows = []
     for benchmark in benchmarks:

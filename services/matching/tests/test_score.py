@@ -173,6 +173,47 @@ def test_a_mentor_a_stage_or_two_ahead_fits_best(mentee: str, mentor: str, best:
     assert (score(pair, context).value == 1) is best
 
 
+def test_a_pair_is_worth_the_geometric_mean_of_what_each_side_gains() -> None:
+    context = a_context(a_programme(weights=(("topics", 1.0),)))
+    mentee, mentor = {"lung"}, {"lung", "leukemia"}
+
+    result = score(
+        a_pair(mentee_with(topics=frozenset(mentee)), mentor_with(topics=frozenset(mentor))),
+        context,
+    )
+
+    gains = [coverage(*sides, TAXONOMY.topics) for sides in ((mentee, mentor), (mentor, mentee))]
+    assert gains[0] == 1
+    assert 0 < gains[1] < 1
+    assert result.value == pytest.approx((gains[0] * gains[1]) ** 0.5)
+
+
+def test_a_mentor_may_weigh_otherwise() -> None:
+    alike = a_programme(weights=(("goals", 0.5), ("modality", 0.5)))
+    cares_for_goals = replace(alike, mentor_weights=(("modality", 0.0),))
+    pair = a_pair(
+        mentee_with(modalities=frozenset({"virtual"})), mentor_with(modalities=frozenset({"phone"}))
+    )
+
+    assert score(pair, a_context(alike)).value == pytest.approx(0.5)
+    assert score(pair, a_context(cares_for_goals)).value == pytest.approx(0.5**0.5)
+
+
+def test_a_side_for_which_nothing_can_be_read_gains_as_the_other_does() -> None:
+    programme = a_programme(
+        weights=(("goals", 1.0), ("methods", 0.0)),
+        mentor_weights=(("goals", 0.0), ("methods", 1.0)),
+    )
+
+    goals = frozenset({"grant_writing", "publishing"})
+    result = score(a_pair(a_mentee(goals=goals)), a_context(programme))
+
+    gain = coverage(goals, {"grant_writing"}, TAXONOMY.goals)
+    assert 0 < gain < 1
+    assert result.value == pytest.approx(gain)
+    assert fsum(c.points for c in result.contributions) == pytest.approx(gain)
+
+
 def test_who_is_in_a_hurry_gets_someone_with_room() -> None:
     context = a_context(a_programme(weights=(("urgency", 1.0),)))
     hurried = a_mentee(urgency="now")

@@ -1,28 +1,39 @@
-"""The soft criteria: how well a pair fits, one reading each, in [0, 1].
+"""The soft criteria: how well a pair fits, one reading each: two views in [0, 1].
 
-Where the two sides look at a criterion differently, each has its own view and the reading is the
-geometric mean of the two: it is high only where both gain. Goals are the mentee's view alone.
+The mentee's view says what the mentee gains, the mentor's what the mentor does. Most criteria look
+alike from both sides.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import sqrt
 
 from matching_service.domain import overlap
 from matching_service.domain.pool import Context, Pair, Survivor
 from matching_service.domain.rules.room import common_stretches
-from matching_service.domain.taxonomy import FLAT, coverage, mutual, steps
+from matching_service.domain.taxonomy import FLAT, Tree, coverage, mutual, steps
 
-_PLENTY_OF_SESSIONS = 3  # session lengths in common a week; more adds nothing
+PLENTY_OF_SESSIONS = 3  # session lengths in common a week; more adds nothing
 _CLOSE = 0.4  # the survivor lane's upper band: siblings in the tumour tree, two of five treatments
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What one criterion gives; `value` is None where there is nothing to read it from."""
+class Views:
+    """What a criterion is worth to each side, in [0, 1]."""
 
-    value: float | None
+    mentee: float
+    mentor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one criterion gives; `views` is None where there is nothing to read it from."""
+
+    views: Views | None
     reason: str
+
+
+def _both(value: float) -> Views:
+    return Views(value, value)
 
 
 Criterion = Callable[[Pair, Context], Reading]
@@ -33,29 +44,34 @@ def _goals(pair: Pair, context: Context) -> Reading:
     if not goals or not offers:
         return Reading(None, "goals or offers are not stated")
     value = coverage(goals, offers, context.taxonomy.goals)
-    return Reading(value, f"{len(goals & offers)} of {len(goals)} goals are offered")
+    return Reading(_both(value), f"{len(goals & offers)} of {len(goals)} goals are offered")
 
 
 def _topics(pair: Pair, context: Context) -> Reading:
     mentee, mentor = pair.people
     if not mentee.topics or not mentor.topics:
         return Reading(None, "topics are not stated")
-    value = mutual(mentee.topics, mentor.topics, context.taxonomy.topics)
-    return Reading(value, _shared("topics", mentee.topics, mentor.topics, value))
+    views = _covered_by_each(mentee.topics, mentor.topics, context.taxonomy.topics)
+    return Reading(views, _shared("topics", mentee.topics, mentor.topics, views))
 
 
 def _methods(pair: Pair, context: Context) -> Reading:
     mentee, mentor = pair.people
     if not mentee.methods or not mentor.methods:
         return Reading(None, "methods are not stated")
-    value = mutual(mentee.methods, mentor.methods, context.taxonomy.methods)
-    return Reading(value, _shared("methods", mentee.methods, mentor.methods, value))
+    views = _covered_by_each(mentee.methods, mentor.methods, context.taxonomy.methods)
+    return Reading(views, _shared("methods", mentee.methods, mentor.methods, views))
 
 
-def _shared(what: str, ours: frozenset[str], theirs: frozenset[str], value: float) -> str:
+def _covered_by_each(mentee: frozenset[str], mentor: frozenset[str], tree: Tree) -> Views:
+    """Return how much of what each side has the other side has too."""
+    return Views(coverage(mentee, mentor, tree), coverage(mentor, mentee, tree))
+
+
+def _shared(what: str, ours: frozenset[str], theirs: frozenset[str], views: Views) -> str:
     if same := sorted(ours & theirs)[:3]:
         return f"{what} in common: {', '.join(same)}"
-    return f"related {what}" if value > 0 else f"no {what} in common"
+    return f"related {what}" if views.mentee > 0 else f"no {what} in common"
 
 
 def _career_stage(pair: Pair, context: Context) -> Reading:
@@ -66,7 +82,7 @@ def _career_stage(pair: Pair, context: Context) -> Reading:
         return Reading(None, "a career stage is not stated")
     mentees_view = max(0.0, 1 - _outside(ahead, 1, 3) / 3)
     mentors_view = max(0.0, 1 - _outside(ahead, 1, 2) / 4)
-    return Reading(sqrt(mentees_view * mentors_view), f"the mentor is {_ahead(ahead)}")
+    return Reading(Views(mentees_view, mentors_view), f"the mentor is {_ahead(ahead)}")
 
 
 def _outside(value: int, low: int, high: int) -> int:
@@ -84,24 +100,24 @@ def _communication_style(pair: Pair, context: Context) -> Reading:
     mentee, mentor = (person.communication_styles for person in pair.people)
     if not mentee or not mentor:
         return Reading(None, "communication styles are not stated")
-    value = mutual(mentee, mentor, FLAT)
-    return Reading(value, _shared("styles", mentee, mentor, value))
+    views = _covered_by_each(mentee, mentor, FLAT)
+    return Reading(views, _shared("styles", mentee, mentor, views))
 
 
 def _modality(pair: Pair, context: Context) -> Reading:
     mentee, mentor = (person.modalities for person in pair.people)
     if not mentee or not mentor:
         return Reading(None, "ways to meet are not stated")
-    value = len(mentee & mentor) / min(len(mentee), len(mentor))
-    return Reading(value, _shared("ways to meet", mentee, mentor, value))
+    views = _both(len(mentee & mentor) / min(len(mentee), len(mentor)))
+    return Reading(views, _shared("ways to meet", mentee, mentor, views))
 
 
 def _availability(pair: Pair, context: Context) -> Reading:
     if not all(person.hours for person in pair.people):
         return Reading(None, "weekly hours are not stated")
     minutes = overlap.total(common_stretches(pair, overlap.week_of(context.now)))
-    plenty = _PLENTY_OF_SESSIONS * context.programme.session_minutes
-    return Reading(min(1.0, minutes / plenty), f"{minutes} minutes in common this week")
+    plenty = PLENTY_OF_SESSIONS * context.programme.session_minutes
+    return Reading(_both(min(1.0, minutes / plenty)), f"{minutes} minutes in common this week")
 
 
 def _urgency(pair: Pair, context: Context) -> Reading:
@@ -110,9 +126,9 @@ def _urgency(pair: Pair, context: Context) -> Reading:
     reason = f"the mentor has {pair.mentor.seats_free} of {pair.mentor.seats} seats free"
     match pair.mentee.urgency:
         case "now":
-            return Reading(share, f"wanted now; {reason}")
+            return Reading(_both(share), f"wanted now; {reason}")
         case "soon":
-            return Reading((1 + share) / 2, f"wanted soon; {reason}")
+            return Reading(_both((1 + share) / 2), f"wanted soon; {reason}")
         case _:
             return Reading(None, "no hurry was stated")
 
@@ -134,8 +150,8 @@ def _survivors(
         if nearness is None:
             return Reading(None, "not stated")
         if nearness >= _CLOSE:
-            return Reading(1.0, words[0])
-        return Reading(0.5, words[1]) if nearness > 0 else Reading(0.0, words[2])
+            return Reading(_both(1.0), words[0])
+        return Reading(_both(0.5), words[1]) if nearness > 0 else Reading(_both(0.0), words[2])
 
     return criterion
 

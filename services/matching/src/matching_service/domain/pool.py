@@ -46,6 +46,8 @@ class Programme:
     response_window: timedelta = timedelta(hours=72)
     min_years_past_treatment: int = 1
     weights: tuple[tuple[str, float], ...] = ()
+    mentor_weights: tuple[tuple[str, float], ...] = ()
+    """What counts otherwise in the mentor's view; the rest counts alike."""
     criteria_version: int = 1
 
     @property

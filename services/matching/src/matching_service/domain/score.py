@@ -1,14 +1,19 @@
-"""The soft score: what each criterion contributes, in the programme's weights.
+"""The soft score: what a pair is worth to each side, and what each criterion contributes.
 
-    points(c) = weight(c) * value(c) / sum of weights of the criteria that can be read
-    score     = sum of points
+    gain of a side = sum of weight(c) * view(c) / sum of weight(c), over the criteria that can be read
+    score          = sqrt(mentee's gain * mentor's gain)
 
-So missing data is neutral: its weight is shared by what is there. The weights are a policy of
-the programme, not evidence.
+So missing data is neutral: its weight is shared by what is there. The geometric mean is high only
+where both gain. The weights are a policy of the programme, not evidence.
+
+A criterion's points are its part in the score: half of what it moves the mentee's gain by, at the
+rate of the other gain, and half of the same the other way round. They sum to the score, since a
+geometric mean is homogeneous of the first degree (Euler's theorem).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, sqrt
 
 from matching_service.domain.criteria import CRITERIA, Reading
 from matching_service.domain.pool import Context, Pair
@@ -16,7 +21,11 @@ from matching_service.domain.pool import Context, Pair
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one criterion gave; `weight` is its share of all the programme's weights."""
+    """What one criterion gave.
+
+    `weight` is its share of all the programme's weights, the mean of both sides'; `value` is the
+    geometric mean of both views, None where there was nothing to read.
+    """
 
     criterion: str
     weight: float
@@ -34,23 +43,50 @@ class Score:
 
 
 def score(pair: Pair, context: Context) -> Score:
-    """Return how well a pair fits; 0 where no weighted criterion can be read."""
-    weights = [(name, weight) for name, weight in context.programme.weights if weight > 0]
-    all_weights = fsum(weight for _, weight in weights)
-    readings = [(name, weight, _read(name, pair, context)) for name, weight in weights]
-    known = fsum(weight for _, weight, reading in readings if reading.value is not None)
+    """Return how well a pair fits; 0 where no weighted criterion can be read.
+
+    Where none can be read that counts for one side, that side gains as the other does.
+    """
+    weighed = weights(context)
+    readings = [_read(name, pair, context) for name, *_ in weighed]
+    mentees = [mentee for _, mentee, _ in weighed]
+    mentors = [mentor for *_, mentor in weighed]
+    to_mentee = _gains(mentees, [r.views.mentee if r.views else None for r in readings])
+    to_mentor = _gains(mentors, [r.views.mentor if r.views else None for r in readings])
+    nothing = [0.0] * len(weighed)
+    to_mentee, to_mentor = to_mentee or to_mentor or nothing, to_mentor or to_mentee or nothing
+
+    mentee_gain, mentor_gain = fsum(to_mentee), fsum(to_mentor)
+    value = sqrt(mentee_gain * mentor_gain)
     contributions = tuple(
         Contribution(
             criterion=name,
-            weight=weight / all_weights,
-            value=reading.value,
-            points=0.0 if reading.value is None else weight * reading.value / known,
+            weight=(mentee / (fsum(mentees) or 1) + mentor / (fsum(mentors) or 1)) / 2,
+            value=sqrt(views.mentee * views.mentor) if (views := reading.views) else None,
+            points=(own * mentor_gain + others * mentee_gain) / (2 * value) if value else 0.0,
             reason=reading.reason,
         )
-        for name, weight, reading in readings
+        for (name, mentee, mentor), reading, own, others in zip(
+            weighed, readings, to_mentee, to_mentor, strict=True
+        )
     )
-    total = fsum(contribution.points for contribution in contributions)
-    return Score(min(1.0, total), contributions)
+    return Score(min(1.0, value), contributions)
+
+
+def weights(context: Context) -> list[tuple[str, float, float]]:
+    """Return (criterion, its weight for the mentee, for the mentor) of all that counts."""
+    programme = context.programme
+    mentors_own = dict(programme.mentor_weights)
+    both = [(name, weight, mentors_own.get(name, weight)) for name, weight in programme.weights]
+    return [one for one in both if one[1] > 0 or one[2] > 0]
+
+
+def _gains(counts: Sequence[float], views: Sequence[float | None]) -> list[float]:
+    """Return what each criterion gives to a side; nothing where none can be read that counts."""
+    known = fsum(w for w, view in zip(counts, views, strict=True) if view is not None)
+    if not known:
+        return []
+    return [w * (view or 0.0) / known for w, view in zip(counts, views, strict=True)]
 
 
 def _read(name: str, pair: Pair, context: Context) -> Reading:

@@ -25,23 +25,32 @@ class Taxonomy:
     age_bands: Ladder = field(default_factory=dict)
 
 
+def shares(codes: Collection[str], tree: Tree) -> dict[str, float]:
+    """Return what each of some codes and of their ancestors is of the whole; they sum to 1.
+
+    Each step up counts half. Empty for no codes.
+    """
+    weights: dict[str, float] = {}
+    for code in codes:
+        for distance, node in enumerate((code, *tree.get(code, ()))):
+            weights[node] = max(weights.get(node, 0.0), _HALVING**distance)
+    total = sum(weights.values())
+    return {node: weight / total for node, weight in weights.items()}
+
+
+def nodes(codes: Collection[str], tree: Tree) -> set[str]:
+    """Return codes with all their ancestors."""
+    return {node for code in codes for node in (code, *tree.get(code, ()))}
+
+
 def coverage(wanted: Collection[str], offered: Collection[str], tree: Tree) -> float:
     """Return how much of what is wanted is offered, in [0, 1].
 
-    Codes and their ancestors are compared; each step up counts half. A wanted code that is
-    offered counts whole, one of which only a relative is offered counts by the branch they
-    share. It is a dot product of the wanted codes' weights and the offered codes' marks.
+    A wanted code that is offered counts whole, one of which only a relative is offered counts by
+    the branch they share: the shares of the wanted are summed where the offered have the node too.
     """
-    weights: dict[str, float] = {}
-    for code in wanted:
-        for distance, node in enumerate((code, *tree.get(code, ()))):
-            weights[node] = max(weights.get(node, 0.0), _HALVING**distance)
-    offered_nodes = {node for code in offered for node in (code, *tree.get(code, ()))}
-    total = sum(weights.values())
-    if not total:
-        return 0.0
-
-    return sum(weight for node, weight in weights.items() if node in offered_nodes) / total
+    there = nodes(offered, tree)
+    return sum(share for node, share in shares(wanted, tree).items() if node in there)
 
 
 def mutual(ours: Collection[str], theirs: Collection[str], tree: Tree) -> float:

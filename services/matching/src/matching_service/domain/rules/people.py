@@ -73,14 +73,14 @@ def _trained_fact(pair: Pair, context: Context) -> str:
     return f"the mentor's {', '.join(required)} is valid today" if required else "none is required"
 
 
-def _primary(languages: Iterable[str]) -> frozenset[str]:
+def primary(languages: Iterable[str]) -> frozenset[str]:
     """Return the languages without script and region: `pt-BR` and `pt-PT` can talk."""
     return frozenset(tag.partition("-")[0] for tag in languages)
 
 
 def _shared_languages(pair: Pair) -> frozenset[str]:
     mentee, mentor = pair.people
-    return _primary(mentee.languages) & _primary(mentor.languages)
+    return primary(mentee.languages) & primary(mentor.languages)
 
 
 def _shared_language(pair: Pair, context: Context) -> bool:

@@ -1,0 +1,200 @@
+"""A programme's people in memory, laid out for the scan; people come and go one at a time."""
+
+from collections.abc import Iterable, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Person
+from matching_service.domain.rules.rule import Rule
+from matching_service.engine import scan
+from matching_service.engine.columns import F64, I32, I64, Centers, Layout, OutgrownError, granule
+from matching_service.engine.features import Features
+from matching_service.engine.lanes import LANES
+from matching_service.engine.patterns import Patterns
+from matching_service.engine.rules import BETWEEN_CENTERS, BETWEEN_PEOPLE, broken
+from matching_service.engine.sides import MenteeSide, MentorSide, Side
+
+_TOGETHER = 128  # mentees who are scored block by block together: their best stay in the cache
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mentor for a mentee, or a mentee for a mentor, and the pair's score."""
+
+    person_id: UUID
+    score: float
+    later: bool
+    """Whether it comes after all others: a center that prefers other centers' people."""
+
+
+class Pool:
+    """The people of one programme at one instant of the rules' clock.
+
+    Who breaks a rule whoever the other one is (no consent, no seat) is in it but is never a
+    candidate. The week of common hours is that of `context.now`: build a new pool when the day
+    changes. Not safe for threads that change it; scans use all processors by themselves.
+    """
+
+    def __init__(
+        self, context: Context, mentees: Iterable[Mentee] = (), mentors: Iterable[Mentor] = ()
+    ) -> None:
+        """Lay everybody out, O(people)."""
+        self.context = context
+        mentees, mentors = list(mentees), list(mentors)
+        people = [one.person for one in mentees] + [one.person for one in mentors]
+        minutes = granule(people, context.programme.session_minutes)
+        self._layout = Layout(context, minutes)
+        self._features = Features(context)
+        self._patterns = Patterns(self._features, context, minutes)
+        self._where = _Where(context, self._layout)
+        self._mentees = MenteeSide(context, self._layout, self._features, self._patterns)
+        self._mentors = MentorSide(context, self._layout, self._features, self._patterns)
+        for mentee in mentees:
+            self.put_mentee(mentee)
+        for mentor in mentors:
+            self.put_mentor(mentor)
+
+    @property
+    def mentor_ids(self) -> Set[UUID]:
+        """Who is there as a mentor."""
+        return self._mentors.lines.keys()
+
+    @property
+    def mentee_ids(self) -> Set[UUID]:
+        """Who is there as a mentee."""
+        return self._mentees.lines.keys()
+
+    def put_mentee(self, mentee: Mentee) -> None:
+        """Take a mentee in, or as they are now.
+
+        Raises:
+            OutgrownError: they do not fit in as the pool is laid out: build a new one.
+        """
+        self._where.know(mentee.person)
+        for fresh in self._mentees.put(mentee):
+            self._mentors.fill(fresh)
+
+    def put_mentor(self, mentor: Mentor) -> None:
+        """Take a mentor in, or as they are now.
+
+        Raises:
+            OutgrownError: they do not fit in as the pool is laid out: build a new one.
+        """
+        self._where.know(mentor.person)
+        self._mentors.put(mentor)
+
+    def drop_mentee(self, person_id: UUID) -> None:
+        """Forget a mentee."""
+        self._mentees.drop(person_id)
+
+    def drop_mentor(self, person_id: UUID) -> None:
+        """Forget a mentor."""
+        self._mentors.drop(person_id)
+
+    def best_mentors(self, mentee_ids: Sequence[UUID], k: int) -> list[list[Candidate]]:
+        """Return each mentee's k best eligible mentors, the best first; exact.
+
+        Raises:
+            KeyError: somebody is not in the pool.
+        """
+        lines = np.array([self._mentees.lines[one] for one in mentee_ids], np.int64)
+        keys, found = self.best_lines(lines, k)
+        return [_candidates(self._mentors, *best) for best in zip(keys, found, strict=True)]
+
+    def best_mentees(self, mentor_id: UUID, k: int) -> list[Candidate]:
+        """Return the k mentees who fit a mentor best, the best first; exact.
+
+        Raises:
+            KeyError: the mentor is not in the pool.
+        """
+        keys, found = np.empty(k), np.empty(k, np.int32)
+        scan.best_mentees(self._mentors.lines[mentor_id], self._market, keys, found)
+        return _candidates(self._mentees, keys, found)
+
+    def best_lines(self, lines: I64, k: int) -> tuple[F64, I32]:
+        """Return (keys, mentors' lines), both [len(lines), k], of the mentees on these lines.
+
+        See `scan.best_mentors`. It runs on all processors and without the interpreter's lock.
+        """
+        keys = np.empty((len(lines), k))
+        found = np.empty((len(lines), k), np.int32)
+        market = self._market
+
+        def part(begin: int) -> None:
+            own = slice(begin, begin + _TOGETHER)
+            sums = np.empty((2, LANES), np.float32)
+            scan.best_mentors(lines[own], market, sums, keys[own], found[own])
+
+        with ThreadPoolExecutor() as processors:
+            list(processors.map(part, range(0, len(lines), _TOGETHER)))
+        return keys, found
+
+    @property
+    def _market(self) -> scan.Market:
+        return scan.Market(
+            self._mentees.arrays, self._mentors.arrays, self._patterns.scale, self._where.centers
+        )
+
+    def broken(self, mentee_id: UUID, mentor_id: UUID) -> list[Rule]:
+        """Return every rule that a pair in the pool breaks."""
+        j, i = self._mentees.lines[mentee_id], self._mentors.lines[mentor_id]
+        mentees, mentors = self._mentees.arrays.columns, self._mentors.arrays.columns
+        between = broken(mentees, j, mentors, i, self._where.centers)
+        here, there = self._mentees.center(j), self._mentors.center(i)
+        apart = int(self._where.centers.broken[here, there])
+        return [
+            *self._mentees.alone[j],
+            *self._mentors.alone[i],
+            *(rule for bit, rule in enumerate(BETWEEN_CENTERS) if apart >> bit & 1),
+            *(rule for bit, rule in enumerate(BETWEEN_PEOPLE) if between >> bit & 1),
+        ]
+
+
+def _candidates(side: Side, keys: F64, found: I32) -> list[Candidate]:
+    return [
+        Candidate(side.ids[line], key % scan.FIRST, key < scan.FIRST)
+        for key, line in zip(keys.tolist(), found.tolist(), strict=True)
+        if line >= 0
+    ]
+
+
+class _Where:
+    """The centers of the pool's people, and what they allow with each other."""
+
+    def __init__(self, context: Context, layout: Layout) -> None:
+        self._context, self._layout = context, layout
+        self._known: dict[str, Person] = {}
+        self.centers = Centers(
+            np.zeros((0, 0), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float64)
+        )
+
+    def know(self, person: Person) -> None:
+        """Have the person's center.
+
+        Raises:
+            OutgrownError: it allows something else now.
+        """
+        center = person.center
+        known = self._known.setdefault(center.institution_id, person)
+        if known.center != center:
+            raise OutgrownError(f"{center.institution_id} has another policy now")
+        if self._layout.centers[center.institution_id] == len(self.centers.later):
+            self._lay_out()
+
+    def _lay_out(self) -> None:
+        people = list(self._known.values())
+        now = self._context.now.timestamp()
+        limits = [person.center.max_profile_age for person in people]
+        self.centers = Centers(
+            np.array([[self._bits(a, b) for b in people] for a in people], np.uint8),
+            np.array([p.center.cross_institution == "preferred" for p in people], np.uint8),
+            np.array([now - limit.total_seconds() if limit else -np.inf for limit in limits]),
+        )
+
+    def _bits(self, mentee: Person, mentor: Person) -> int:
+        pair = Pair(Mentee(mentee), Mentor(mentor))
+        rules = enumerate(BETWEEN_CENTERS)
+        return sum(1 << bit for bit, rule in rules if not rule.holds(pair, self._context))

@@ -1,0 +1,118 @@
+"""The engine against the one-pair rules and score, on people who break every rule there is."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from services.matching.tests.people import a_pool_of
+
+from matching_service.domain.pool import Pair
+from matching_service.domain.rules.book import RULES
+from matching_service.domain.score import score
+from matching_service.engine.pool import Pool
+
+SEEDS = st.integers(0, 10**9)
+AGREE = 1e-6
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=SEEDS)
+def test_each_rule_is_broken_by_the_pairs_that_break_it(seed: int) -> None:
+    context, (mentees, mentors), _ = a_pool_of(seed)
+    pool = Pool(context, mentees, mentors)
+
+    for mentee in mentees:
+        for mentor in mentors:
+            expected = {r.name for r in RULES if not r.holds(Pair(mentee, mentor), context)}
+            found = pool.broken(mentee.person.person_id, mentor.person.person_id)
+            assert {rule.name for rule in found} == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=SEEDS)
+def test_the_best_are_the_best_of_all_eligible_pairs(seed: int) -> None:
+    context, (mentees, mentors), _ = a_pool_of(seed, 12, 150)
+    pool = Pool(context, mentees, mentors)
+
+    found = pool.best_mentors([m.person.person_id for m in mentees], 5)
+
+    for mentee, best in zip(mentees, found, strict=True):
+        pairs = [Pair(mentee, mentor) for mentor in mentors]
+        eligible = {
+            p.mentor.person.person_id: p for p in pairs if all(r.holds(p, context) for r in RULES)
+        }
+        scores = {i: score(pair, context).value for i, pair in eligible.items()}
+        later = {
+            i: not p.across_centers and "preferred" in p.mentor.person.center.cross_institution
+            for i, p in eligible.items()
+        }
+        order = sorted(scores, key=lambda i: (later[i], -scores[i]))
+
+        assert len(best) == min(5, len(eligible))
+        for candidate, expected in zip(best, order, strict=False):
+            assert candidate.person_id in eligible
+            assert candidate.later == later[candidate.person_id] == later[expected]
+            assert candidate.score == pytest.approx(scores[candidate.person_id], abs=AGREE)
+            assert candidate.score == pytest.approx(scores[expected], abs=AGREE)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=SEEDS)
+def test_a_mentor_finds_the_mentees_who_would_find_the_mentor(seed: int) -> None:
+    context, (mentees, mentors), _ = a_pool_of(seed, 80, 8)
+    pool = Pool(context, mentees, mentors)
+    ids = [mentee.person.person_id for mentee in mentees]
+    found = dict(zip(ids, pool.best_mentors(ids, len(mentors)), strict=True))
+
+    for mentor in mentors:
+        mentor_id = mentor.person.person_id
+        seen = {
+            (who, one.score, one.later)
+            for who, best in found.items()
+            for one in best
+            if one.person_id == mentor_id
+        }
+        best = pool.best_mentees(mentor_id, len(mentees))
+
+        assert {(one.person_id, one.score, one.later) for one in best} == seen
+        assert best == sorted(best, key=lambda one: (one.later, -one.score))
+        assert pool.best_mentees(mentor_id, 3) == best[:3]
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=SEEDS)
+def test_whoever_came_and_went_the_pool_is_that_of_who_is_there(seed: int) -> None:
+    context, now, before = a_pool_of(seed, 8, 80)
+    shuffle = Random(seed)  # noqa: S311 - for tests
+    pool = Pool(context, before[0][::2], before[1][::3])
+
+    for mentor in shuffle.sample(before[1], 60):
+        pool.put_mentor(mentor)
+    for mentee in shuffle.sample(before[0], 6):
+        pool.put_mentee(mentee)
+    for mentor in shuffle.sample(now[1], len(now[1])):
+        pool.put_mentor(mentor)
+    for mentee in shuffle.sample(now[0], len(now[0])):
+        pool.put_mentee(mentee)
+    gone = {mentor.person.person_id for mentor in shuffle.sample(now[1], 20)}
+    for person_id in gone | pool.mentor_ids - {m.person.person_id for m in now[1]}:
+        pool.drop_mentor(person_id)
+
+    anew = Pool(context, now[0], [m for m in now[1] if m.person.person_id not in gone])
+    ids = [mentee.person.person_id for mentee in now[0]]
+    assert pool.best_mentors(ids, 10) == anew.best_mentors(ids, 10)
+
+
+def test_people_break_every_rule_and_some_break_none() -> None:
+    broken: Counter[str] = Counter()
+    for seed in range(40):
+        context, (mentees, mentors), _ = a_pool_of(seed)
+        pool = Pool(context, mentees, mentors)
+        for mentee in mentees:
+            for mentor in mentors:
+                rules = pool.broken(mentee.person.person_id, mentor.person.person_id)
+                broken.update([rule.name for rule in rules] or ["none"])
+
+    assert broken.keys() == {rule.name for rule in RULES} | {"none"}
