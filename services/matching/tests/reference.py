@@ -243,5 +243,5 @@ def _nearness(name: str, a: Person, b: Person, context: Context) -> float | None
         bands: Any = context.taxonomy.age_bands
         if ours.age_band not in bands or theirs.age_band not in bands:
             return None
-        return max(0.0, 1 - abs(bands[ours.age_band] - bands[theirs.age_band]) / 3)
+        return float(max(0.0, 1 - abs(bands[ours.age_band] - bands[theirs.age_band]) / 3))
     return _part(getattr(ours, name), getattr(theirs, name), {})
