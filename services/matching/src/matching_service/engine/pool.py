@@ -128,8 +128,12 @@ class Pool:
             sums = np.empty((2, LANES), np.float32)
             scan.best_mentors(lines[own], market, sums, keys[own], found[own])
 
-        with ThreadPoolExecutor() as processors:
-            list(processors.map(part, range(0, len(lines), _TOGETHER)))
+        begins = range(0, len(lines), _TOGETHER)
+        if len(begins) == 1:
+            part(0)
+        else:
+            with ThreadPoolExecutor() as processors:
+                list(processors.map(part, begins))
         return keys, found
 
     @property
