@@ -1,15 +1,18 @@
 """The matching engine, on synthetic people, against the matrix product at the same shape."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 from frame import Goal, Pair, bench
-from market import synthetic
+from market import Synthetic, synthetic
 
+from matching_service.engine.assign import Assignment
+from matching_service.engine.columns import F64, I32
 from matching_service.engine.lanes import LANES
-from matching_service.engine.scan import best_mentors
+from matching_service.engine.scan import FIRST, best_mentors
 
 NEEDS_STACK = False
 MENTORS, MENTEES, BEST = 10_000, 40_000, 50
@@ -22,6 +25,24 @@ _BEST_FOR_ONE = 20
 _market = cache(synthetic)
 
 
+def _best(made: Synthetic, mentees: int) -> tuple[F64, I32, float]:
+    """Return the keys and lines of every mentee's best mentors, and the seconds that took."""
+    keys = np.empty((mentees, BEST))
+    found = np.empty((mentees, BEST), np.int32)
+    lines = np.arange(mentees)
+
+    def part(begin: int) -> None:
+        own = slice(begin, begin + _TOGETHER)
+        sums = np.empty((2, LANES), np.float32)
+        best_mentors(lines[own], made.market, sums, keys[own], found[own])
+
+    part(0)  # compiled, or read from disk
+    began = time.perf_counter()
+    with ThreadPoolExecutor() as processors:
+        list(processors.map(part, range(0, mentees, _TOGETHER)))
+    return keys, found, time.perf_counter() - began
+
+
 @bench(
     "engine.scan",
     unit="million pairs/s, scored from both sides, ruled, the best 50 kept, 10k x 40k",
@@ -31,20 +52,7 @@ _market = cache(synthetic)
 async def scan(_: object) -> Pair:
     """Every mentee's fifty best."""
     made = _market(MENTORS, MENTEES, 1)
-    keys = np.empty((MENTEES, BEST))
-    found = np.empty((MENTEES, BEST), np.int32)
-    lines = np.arange(MENTEES)
-
-    def part(begin: int) -> None:
-        own = slice(begin, begin + _TOGETHER)
-        sums = np.empty((2, LANES), np.float32)
-        best_mentors(lines[own], made.market, sums, keys[own], found[own])
-
-    part(0)  # compiled, or read from disk
-    with ThreadPoolExecutor() as processors:
-        began = time.perf_counter()
-        list(processors.map(part, range(0, MENTEES, _TOGETHER)))
-        ours = time.perf_counter() - began
+    _, found, ours = _best(made, MENTEES)
     assert (found >= 0).mean() > 0.9
     began = time.perf_counter()
     for row in range(0, MENTEES, _ROWS):
@@ -88,3 +96,75 @@ async def one_change_10k(_: object) -> Pair:
 async def one_change_100k(_: object) -> Pair:
     """One changed profile among a hundred thousand mentors."""
     return await _one_change(100_000)
+
+
+@cache
+def _assigned() -> Assignment:
+    """Return a cohort of 80k mentees and 20k mentors with one to five seats, all assigned."""
+    mentees = 2 * MENTEES
+    made = synthetic(2 * MENTORS, mentees, 1)
+    keys, found, _ = _best(made, mentees)
+    who, nth = np.nonzero(found >= 0)
+    values = np.round((1 + keys[who, nth] % FIRST) * 1e7).astype(np.int64)
+    seats: I32 = np.random.default_rng(1).integers(1, 6, made.mentors.shape[1], np.int32)
+    assignment = Assignment(who.astype(np.int32), found[who, nth], values, seats)
+    for mentee in np.random.default_rng(2).permutation(len(assignment.state.there)):
+        assignment.join(int(mentee))
+    return assignment
+
+
+def _p99_of(event: Callable[[Assignment, int, int], object], dice: np.random.Generator) -> Pair:
+    """Return the 99th percentile of an event's time in ms; each leaves the best assignment."""
+    made = _assigned()
+    took = []
+    for mentee in dice.integers(0, len(made.state.there), _CHANGES):
+        arc = made.state.arc[mentee]
+        if arc < 0:
+            continue
+        mentor = int(made.arcs.mentor[arc])
+        began = time.perf_counter()
+        event(made, int(mentee), mentor)
+        took.append(time.perf_counter() - began)
+        assert made.value == made.bound
+        made.join(int(mentee))
+    return Pair(float(np.percentile(took, 99)) * 1000)
+
+
+@bench(
+    "engine.repair_join",
+    unit="ms, p99: a mentee joins a cohort of 80k, and it is the best again",
+    goal=Goal(1, "at_most"),
+    limit_is="none; value equals bound after each",
+)
+async def repair_join(_: object) -> Pair:
+    """Somebody comes."""
+    made, took = _assigned(), []
+    for mentee in np.random.default_rng(5).integers(0, len(made.state.there), _CHANGES):
+        made.leave(int(mentee))
+        began = time.perf_counter()
+        made.join(int(mentee))
+        took.append(time.perf_counter() - began)
+        assert made.value == made.bound
+    return Pair(float(np.percentile(took, 99)) * 1000)
+
+
+@bench(
+    "engine.repair_leave",
+    unit="ms, p99: a matched mentee leaves a cohort of 80k, and it is the best again",
+    goal=Goal(1, "at_most"),
+    limit_is="none; value equals bound after each",
+)
+async def repair_leave(_: object) -> Pair:
+    """Somebody leaves."""
+    return _p99_of(lambda made, mentee, _: made.leave(mentee), np.random.default_rng(3))
+
+
+@bench(
+    "engine.repair_break",
+    unit="ms, p99: a pair of a cohort of 80k breaks up for good, and it is the best again",
+    goal=Goal(1, "at_most"),
+    limit_is="none; value equals bound after each",
+)
+async def repair_break(_: object) -> Pair:
+    """A pair breaks up."""
+    return _p99_of(Assignment.bar, np.random.default_rng(4))
