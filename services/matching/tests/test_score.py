@@ -152,6 +152,12 @@ def test_coverage_counts_by_the_branch_that_is_shared(
     assert coverage(ours, theirs, TAXONOMY.topics) == pytest.approx(expected)
 
 
+def test_all_of_it_is_no_more_than_all() -> None:
+    everything = {"lung", "breast", "immunotherapy", "unheard_of"}
+
+    assert coverage(everything, everything, TAXONOMY.topics) == 1
+
+
 def test_a_topic_is_worth_most_where_it_is_for_both_sides() -> None:
     focused = mutual({"lung"}, {"lung"}, TAXONOMY.topics)
     spread = mutual({"lung"}, {"lung", "breast", "leukemia"}, TAXONOMY.topics)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+from math import fsum, sqrt
 
 Tree = Mapping[str, tuple[str, ...]]
 """Each code's ancestors, nearest first; a code that is missing stands alone."""
@@ -50,7 +50,7 @@ def coverage(wanted: Collection[str], offered: Collection[str], tree: Tree) -> f
     the branch they share: the shares of the wanted are summed where the offered have the node too.
     """
     there = nodes(offered, tree)
-    return sum(share for node, share in shares(wanted, tree).items() if node in there)
+    return min(1.0, fsum(share for node, share in shares(wanted, tree).items() if node in there))
 
 
 def mutual(ours: Collection[str], theirs: Collection[str], tree: Tree) -> float:

@@ -47,17 +47,25 @@ class Assignment:
         count = int(mentees.max()) + 1 if len(mentees) else 0
         order = np.lexsort((mentors, mentees))
         mentees, mentors = mentees[order].astype(np.int32), mentors[order].astype(np.int32)
+        values = values[order].astype(np.int64)
         by_mentor = np.argsort(mentors, kind="stable")
+        back = np.empty_like(by_mentor)
+        back[by_mentor] = np.arange(len(back))
         self.arcs = Arcs(
             _begins(mentees, count),
             mentees,
             mentors,
-            values[order].astype(np.int64),
+            values,
             _begins(mentors[by_mentor], len(seats)),
-            by_mentor.astype(np.int64),
+            by_mentor,
+            mentees[by_mentor],
+            values[by_mentor],
+            back,
         )
         self.state = State(
             np.full(count, NOBODY, np.int64),
+            np.full(count, NOBODY, np.int32),
+            np.zeros(count, np.int64),
             np.zeros(count, np.uint8),
             seats.astype(np.int32),
             np.zeros(len(seats), np.int32),

@@ -30,9 +30,15 @@ class Arcs(NamedTuple):
     mentor: I32
     value: I64
     of_mentor: I64
-    """[mentors + 1]: where each mentor's arcs begin in the next."""
+    """[mentors + 1]: where each mentor's arcs begin in the next three, which lie together there."""
     number: I64
     """An arc's place in the first three."""
+    comer: I32
+    """`mentee` again."""
+    brings: I64
+    """`value` again."""
+    back: I64
+    """Of an arc of the first three: its place in the last three."""
 
 
 class State(NamedTuple):
@@ -40,6 +46,10 @@ class State(NamedTuple):
 
     arc: I64
     """[mentees]: the arc on which somebody is matched, -1 for none."""
+    at: I32
+    """[mentees]: the mentor there, -1 for none."""
+    worth: I64
+    """[mentees]: the value of that arc."""
     there: npt.NDArray[np.uint8]
     """[mentees]: 1 for who takes part."""
     seats: I32
@@ -58,7 +68,7 @@ class State(NamedTuple):
 @inlined
 def _enter(arcs: Arcs, state: State, mentee: int, arc: int) -> None:
     mentor = arcs.mentor[arc]
-    state.arc[mentee] = arc
+    state.arc[mentee], state.at[mentee], state.worth[mentee] = arc, mentor, arcs.value[arc]
     state.taken[mentor] += 1
     state.previous[mentee], state.following[mentee] = NOBODY, state.first[mentor]
     if state.first[mentor] >= 0:
@@ -67,8 +77,8 @@ def _enter(arcs: Arcs, state: State, mentee: int, arc: int) -> None:
 
 
 @inlined
-def _exit(arcs: Arcs, state: State, mentee: int) -> None:
-    mentor = arcs.mentor[state.arc[mentee]]
+def _exit(state: State, mentee: int) -> None:
+    mentor = state.at[mentee]
     before, after = state.previous[mentee], state.following[mentee]
     if before >= 0:
         state.following[before] = after
@@ -76,27 +86,30 @@ def _exit(arcs: Arcs, state: State, mentee: int) -> None:
         state.first[mentor] = after
     if after >= 0:
         state.previous[after] = before
-    state.arc[mentee] = NOBODY
+    state.arc[mentee] = state.at[mentee] = NOBODY
     state.taken[mentor] -= 1
 
 
 @inlined
-def _gain(arcs: Arcs, state: State, mentee: int) -> int:
+def _gain(state: State, mentee: int) -> int:
     """Return what a mentee has: 0 for who is not matched."""
-    arc = state.arc[mentee]
-    return int(arcs.value[arc] - state.price[arcs.mentor[arc]]) if arc >= 0 else 0
+    mentor = state.at[mentee]
+    return int(state.worth[mentee] - state.price[mentor]) if mentor >= 0 else 0
 
 
 @inlined
 def _go_on(  # noqa: PLR0913, PLR0917 - a compiled step
-    arcs: Arcs, state: State, room: Room, size: int, mentee: int, gain: int, so_far: int
+    arcs: Arcs, state: State, room: Room, size: int, mentee: int, so_far: int, most: int
 ) -> int:
-    """Reach every mentor that a mentee could move on to; return the heap's size."""
+    """Reach every mentor that a mentee could move on to for less than `most`.
+
+    `so_far` is how far the mentee is, and what they have besides; returns the heap's size.
+    """
     for arc in range(arcs.of_mentee[mentee], arcs.of_mentee[mentee + 1]):
-        mentor = arcs.mentor[arc]
-        if arcs.value[arc] >= 0 and state.seats[mentor] > 0:
-            cost = gain - (arcs.value[arc] - state.price[mentor])
-            size = reach(room, size, mentor, so_far + cost, arc)
+        mentor, value = arcs.mentor[arc], arcs.value[arc]
+        distance = so_far - (value - state.price[mentor])
+        if value >= 0 and distance < most and state.seats[mentor] > 0:
+            size = reach(room, size, mentor, distance, arc)
     return size
 
 
@@ -127,10 +140,10 @@ def _find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) 
         seen += 1
         mentee = state.first[mentor]
         while mentee >= 0:
-            gain = _gain(arcs, state, mentee)
+            gain = _gain(state, mentee)
             if so_far + gain < end.cost:
                 end = _End(so_far + gain, mentor, state.arc[mentee])
-            size = _go_on(arcs, state, room, size, mentee, gain, so_far)
+            size = _go_on(arcs, state, room, size, mentee, so_far + gain, end.cost)
             mentee = state.following[mentee]
     for n in range(seen):
         mentor = room.seen[n]
@@ -142,16 +155,16 @@ def _find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) 
 def _move_along(arcs: Arcs, state: State, room: Room, end: _End) -> None:
     """Have everybody on the path move on, from its end to where the search began."""
     if end.arc >= 0:
-        _exit(arcs, state, arcs.mentee[end.arc])
-    mentor, arc = end.mentor, room.by[end.mentor]
+        _exit(state, arcs.mentee[end.arc])
+    arc = room.by[end.mentor]
     while arc >= 0:
-        mentee, before = arcs.mentee[arc], state.arc[arcs.mentee[arc]]
-        if before >= 0:
-            _exit(arcs, state, mentee)
+        mentee = arcs.mentee[arc]
+        mentor = state.at[mentee]
+        if mentor >= 0:
+            _exit(state, mentee)
         _enter(arcs, state, mentee, arc)
-        if before < 0:
+        if mentor < 0:
             return
-        mentor = arcs.mentor[before]
         arc = room.by[mentor]
 
 
@@ -164,7 +177,7 @@ def join(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
         if arcs.value[arc] >= 0 and state.seats[arcs.mentor[arc]] > 0:
             gain = max(gain, arcs.value[arc] - state.price[arcs.mentor[arc]])
     room.search[-1] += 1
-    size = _go_on(arcs, state, room, 0, mentee, gain, 0)
+    size = _go_on(arcs, state, room, 0, mentee, gain, gain)
     end = _find_a_seat(arcs, state, room, size, gain)
     if end.mentor >= 0:
         _move_along(arcs, state, room, end)
@@ -175,17 +188,18 @@ def _offer(
     arcs: Arcs, state: State, room: Room, size: int, mentor: int, end: _End
 ) -> tuple[int, _End]:
     """Offer a seat that is free at the end of a path; return the heap's size and the best end."""
+    price, so_far = state.price[mentor], room.distance[mentor]
     for n in range(arcs.of_mentor[mentor], arcs.of_mentor[mentor + 1]):
-        arc = arcs.number[n]
-        mentee = arcs.mentee[arc]
-        if not state.there[mentee] or arcs.value[arc] < 0:
+        mentee, value = arcs.comer[n], arcs.brings[n]
+        if value < 0 or not state.there[mentee]:
             continue
-        less = _gain(arcs, state, mentee) - (arcs.value[arc] - state.price[mentor])
-        cost = room.distance[mentor] + less
-        if state.arc[mentee] >= 0:
-            size = reach(room, size, arcs.mentor[state.arc[mentee]], cost, arc)
-        elif cost < end.cost:
-            end = _End(cost, mentor, arc)
+        cost = so_far + _gain(state, mentee) - (value - price)
+        if cost >= end.cost:
+            continue
+        if state.at[mentee] >= 0:
+            size = reach(room, size, state.at[mentee], cost, arcs.number[n])
+        else:
+            end = _End(cost, mentor, arcs.number[n])
     return size, end
 
 
@@ -221,7 +235,7 @@ def _move_up(arcs: Arcs, state: State, room: Room, end: _End) -> None:
     while True:
         leaves = room.by[mentor]
         if leaves >= 0:
-            _exit(arcs, state, arcs.mentee[leaves])
+            _exit(state, arcs.mentee[leaves])
         if comes >= 0:
             _enter(arcs, state, arcs.mentee[comes], comes)
         if leaves < 0:
@@ -235,7 +249,7 @@ def leave(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
     state.there[mentee] = 0
     arc = state.arc[mentee]
     if arc >= 0:
-        _exit(arcs, state, mentee)
+        _exit(state, mentee)
         refill(arcs, state, room, arcs.mentor[arc])
 
 
@@ -244,7 +258,7 @@ def bar(arcs: Arcs, state: State, room: Room, arc: int) -> None:
     """Never use an arc again."""
     mentee = arcs.mentee[arc]
     is_used = state.arc[mentee] == arc
-    arcs.value[arc] = NOBODY
+    arcs.value[arc] = arcs.brings[arcs.back[arc]] = NOBODY
     if is_used:
         leave(arcs, state, room, mentee)
         join(arcs, state, room, mentee)
@@ -272,10 +286,9 @@ def _first_price(arcs: Arcs, state: State, mentor: int) -> int:
     """Return the least price at which nobody would rather have a mentor who had no seat so far."""
     price = 0
     for n in range(arcs.of_mentor[mentor], arcs.of_mentor[mentor + 1]):
-        arc = arcs.number[n]
-        mentee = arcs.mentee[arc]
-        if state.there[mentee] and arcs.value[arc] >= 0:
-            price = max(price, arcs.value[arc] - _gain(arcs, state, mentee))
+        mentee, value = arcs.comer[n], arcs.brings[n]
+        if state.there[mentee] and value >= 0:
+            price = max(price, value - _gain(state, mentee))
     return price
 
 
