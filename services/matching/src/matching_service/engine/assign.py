@@ -14,8 +14,8 @@ import numpy as np
 
 from matching_service.engine import paths
 from matching_service.engine.columns import I32, I64
-from matching_service.engine.paths import NOBODY, Arcs, State
 from matching_service.engine.reach import Room
+from matching_service.engine.seating import NOBODY, Arcs, State
 
 MOST = 1 << 40
 """No value may be larger: 10^6 of them still add up in 63 bits with room to spare."""

@@ -10,91 +10,11 @@ it. A path looks at few mentors: O((arcs of those looked at) log mentors).
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from matching_service.engine.columns import I32, I64
 from matching_service.engine.jit import compiled, inlined
 from matching_service.engine.reach import Room, nearest, reach
+from matching_service.engine.seating import NOBODY, Arcs, State, enter, gain_of, step_out
 
-NOBODY = -1
 _FAR = 1 << 62
-
-
-class Arcs(NamedTuple):
-    """Who could go to whom, and what it is worth; an arc of worth -1 is barred."""
-
-    of_mentee: I64
-    """[mentees + 1]: where each mentee's arcs begin in the next three."""
-    mentee: I32
-    mentor: I32
-    value: I64
-    of_mentor: I64
-    """[mentors + 1]: where each mentor's arcs begin in the next three, which lie together there."""
-    number: I64
-    """An arc's place in the first three."""
-    comer: I32
-    """`mentee` again."""
-    brings: I64
-    """`value` again."""
-    back: I64
-    """Of an arc of the first three: its place in the last three."""
-
-
-class State(NamedTuple):
-    """An assignment, and the prices that show it to be best."""
-
-    arc: I64
-    """[mentees]: the arc on which somebody is matched, -1 for none."""
-    at: I32
-    """[mentees]: the mentor there, -1 for none."""
-    worth: I64
-    """[mentees]: the value of that arc."""
-    there: npt.NDArray[np.uint8]
-    """[mentees]: 1 for who takes part."""
-    seats: I32
-    """[mentors]"""
-    taken: I32
-    """[mentors]"""
-    price: I64
-    """[mentors]"""
-    first: I32
-    """[mentors]: the first of those who are matched with a mentor, -1 for none."""
-    following: I32
-    previous: I32
-    """[mentees]: a mentor's others, after and before somebody."""
-
-
-@inlined
-def _enter(arcs: Arcs, state: State, mentee: int, arc: int) -> None:
-    mentor = arcs.mentor[arc]
-    state.arc[mentee], state.at[mentee], state.worth[mentee] = arc, mentor, arcs.value[arc]
-    state.taken[mentor] += 1
-    state.previous[mentee], state.following[mentee] = NOBODY, state.first[mentor]
-    if state.first[mentor] >= 0:
-        state.previous[state.first[mentor]] = mentee
-    state.first[mentor] = mentee
-
-
-@inlined
-def _exit(state: State, mentee: int) -> None:
-    mentor = state.at[mentee]
-    before, after = state.previous[mentee], state.following[mentee]
-    if before >= 0:
-        state.following[before] = after
-    else:
-        state.first[mentor] = after
-    if after >= 0:
-        state.previous[after] = before
-    state.arc[mentee] = state.at[mentee] = NOBODY
-    state.taken[mentor] -= 1
-
-
-@inlined
-def _gain(state: State, mentee: int) -> int:
-    """Return what a mentee has: 0 for who is not matched."""
-    mentor = state.at[mentee]
-    return int(state.worth[mentee] - state.price[mentor]) if mentor >= 0 else 0
 
 
 @inlined
@@ -140,7 +60,7 @@ def _find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) 
         seen += 1
         mentee = state.first[mentor]
         while mentee >= 0:
-            gain = _gain(state, mentee)
+            gain = gain_of(state, mentee)
             if so_far + gain < end.cost:
                 end = _End(so_far + gain, mentor, state.arc[mentee])
             size = _go_on(arcs, state, room, size, mentee, so_far + gain, end.cost)
@@ -155,14 +75,14 @@ def _find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) 
 def _move_along(arcs: Arcs, state: State, room: Room, end: _End) -> None:
     """Have everybody on the path move on, from its end to where the search began."""
     if end.arc >= 0:
-        _exit(state, arcs.mentee[end.arc])
+        step_out(state, arcs.mentee[end.arc])
     arc = room.by[end.mentor]
     while arc >= 0:
         mentee = arcs.mentee[arc]
         mentor = state.at[mentee]
         if mentor >= 0:
-            _exit(state, mentee)
-        _enter(arcs, state, mentee, arc)
+            step_out(state, mentee)
+        enter(arcs, state, mentee, arc)
         if mentor < 0:
             return
         arc = room.by[mentor]
@@ -193,7 +113,7 @@ def _offer(
         mentee, value = arcs.comer[n], arcs.brings[n]
         if value < 0 or not state.there[mentee]:
             continue
-        cost = so_far + _gain(state, mentee) - (value - price)
+        cost = so_far + gain_of(state, mentee) - (value - price)
         if cost >= end.cost:
             continue
         if state.at[mentee] >= 0:
@@ -235,9 +155,9 @@ def _move_up(arcs: Arcs, state: State, room: Room, end: _End) -> None:
     while True:
         leaves = room.by[mentor]
         if leaves >= 0:
-            _exit(state, arcs.mentee[leaves])
+            step_out(state, arcs.mentee[leaves])
         if comes >= 0:
-            _enter(arcs, state, arcs.mentee[comes], comes)
+            enter(arcs, state, arcs.mentee[comes], comes)
         if leaves < 0:
             return
         comes, mentor = leaves, arcs.mentor[leaves]
@@ -249,7 +169,7 @@ def leave(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
     state.there[mentee] = 0
     arc = state.arc[mentee]
     if arc >= 0:
-        _exit(state, mentee)
+        step_out(state, mentee)
         refill(arcs, state, room, arcs.mentor[arc])
 
 
@@ -288,7 +208,7 @@ def _first_price(arcs: Arcs, state: State, mentor: int) -> int:
     for n in range(arcs.of_mentor[mentor], arcs.of_mentor[mentor + 1]):
         mentee, value = arcs.comer[n], arcs.brings[n]
         if state.there[mentee] and value >= 0:
-            price = max(price, value - _gain(state, mentee))
+            price = max(price, value - gain_of(state, mentee))
     return price
 
 
