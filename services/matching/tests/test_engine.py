@@ -14,6 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from services.matching.tests import reference
+from services.matching.tests.builders import (
+    a_context,
+    a_programme,
+    mentee_with,
+    mentor_with,
+    person_id,
+)
 from services.matching.tests.people import a_pool_of
 
 from matching_service.domain.criteria import CRITERIA
@@ -131,12 +138,25 @@ def test_whoever_came_and_went_the_pool_is_that_of_who_is_there(seed: int) -> No
     for mentee in shuffle.sample(now[0], len(now[0])):
         pool.put_mentee(mentee)
     gone = {mentor.person.person_id for mentor in shuffle.sample(now[1], 20)}
-    for person_id in gone | pool.mentor_ids - {m.person.person_id for m in now[1]}:
-        pool.drop_mentor(person_id)
+    for one in gone | pool.mentor_ids - {m.person.person_id for m in now[1]}:
+        pool.drop_mentor(one)
 
     anew = Pool(context, now[0], [m for m in now[1] if m.person.person_id not in gone])
     ids = [mentee.person.person_id for mentee in now[0]]
     assert pool.best_mentors(ids, 10) == anew.best_mentors(ids, 10)
+
+
+def test_mentees_may_bring_more_features_than_the_mentors_had() -> None:
+    codes = frozenset(f"topic {n}" for n in range(500))
+    context = a_context(a_programme(weights=(("topics", 1.0),)))
+    mentor = mentor_with(topics=frozenset({"lung"}))
+    pool = Pool(context, (), [mentor])
+
+    pool.put_mentee(mentee_with(topics=codes))
+
+    arrays = pool._market
+    assert arrays.mentees.rows.max() < arrays.mentors.tiles.shape[1]
+    assert pool.best_mentors([person_id("mia")], 1)[0][0].score == 0
 
 
 def test_people_break_every_rule_and_some_break_none() -> None:

@@ -1,8 +1,8 @@
 """The innermost loop: what sixty-four mentors are worth to one mentee, and which beat a mark.
 
 It is written in LLVM's own vectors, so that both sums of sixteen lanes stay in registers; the
-compiler makes of it what the machine has (AVX-512, AVX2, NEON). `fma` rounds once everywhere, so a
-pair's score is the same number on every machine.
+compiler makes of it what the machine has (AVX-512, AVX2, NEON). `fma` rounds once on each of them, so
+that a pair's score does not depend on which it is.
 
 Measured beside a sgemm of the same shape: docs/adr/0015.
 """

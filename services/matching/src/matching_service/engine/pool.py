@@ -74,7 +74,9 @@ class Pool:
             OutgrownError: they do not fit in as the pool is laid out: build a new one.
         """
         self._where.know(mentee.person)
-        for fresh in self._mentees.put(mentee):
+        new = self._mentees.put(mentee)
+        self._mentors.make_room()
+        for fresh in new:
             self._mentors.fill(fresh)
 
     def put_mentor(self, mentor: Mentor) -> None:

@@ -165,13 +165,12 @@ class MentorSide(Side):
 
     def fill(self, fresh: Fresh) -> None:
         """Give every mentor their value of a new feature."""
-        self._make_room(fresh.row + 1)
         numbers = self._numbers[fresh.table][: self._blocks * LANES]
         values = np.array([*fresh.values, 0.0], np.float32)  # the last is for no value, -1
         self._tiles[: self._blocks, fresh.row] = values[numbers].reshape(-1, LANES)
 
     def _write(self, line: int, column: Column) -> None:
-        self._make_room(len(self._features))
+        self.make_room()
         block, lane = divmod(line, LANES)
         self._tiles[block, :, lane] = 0
         self._tiles[block, column.rows, lane] = column.values
@@ -196,9 +195,10 @@ class MentorSide(Side):
             free.extend(reversed(lines))
         return free.pop()
 
-    def _make_room(self, features: int) -> None:
-        there = self._tiles.shape[1]
-        if features > there:
-            wider = np.zeros((len(self._tiles), max(features, 3 * there // 2), LANES), np.float32)
+    def make_room(self) -> None:
+        """Have a row for every feature there is: a mentee's terms are read without a look."""
+        there, wanted = self._tiles.shape[1], len(self._features)
+        if wanted > there:
+            wider = np.zeros((len(self._tiles), max(wanted, 3 * there // 2), LANES), np.float32)
             wider[:, :there] = self._tiles
             self._tiles = wider
