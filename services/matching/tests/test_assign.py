@@ -114,6 +114,19 @@ def test_who_cannot_be_matched_is_an_error_that_says_so() -> None:
         one(seats=-1)
 
 
+def test_numbers_of_nobody_are_an_error_before_compiled_code_follows_them() -> None:
+    made, zero = one(), np.zeros(1, np.int32)
+
+    for do in (made.join, made.leave, lambda n: made.bar(n, 0)):
+        for nobody in (-1, 1):
+            with pytest.raises(IndexError, match=f"there is no mentee {nobody}: there are 1"):
+                do(nobody)
+    with pytest.raises(IndexError, match="there is no mentor 1"):
+        made.set_seats(1, 1)
+    with pytest.raises(ValueError, match=r"mentors must be in \[0, 1\)"):
+        Assignment(zero, zero + 1, np.zeros(1, np.int64), zero)
+
+
 @pytest.mark.parametrize("value", [-1, MOST + 1])
 def test_values_that_would_not_add_up_are_refused(value: int) -> None:
     with pytest.raises(ValueError, match="scale them down"):

@@ -44,6 +44,10 @@ class Assignment:
             raise ValueError(f"values must be in [0, {MOST}]: scale them down")
         if len(seats) and seats.min() < 0:
             raise ValueError("a mentor has less than 0 seats: give 0 for none")
+        if len(mentors) and not (mentors.min() >= 0 and mentors.max() < len(seats)):
+            raise ValueError(f"mentors must be in [0, {len(seats)}): each has a number of seats")
+        if len(mentees) and mentees.min() < 0:
+            raise ValueError("mentees must be 0 or more")
         count = int(mentees.max()) + 1 if len(mentees) else 0
         order = np.lexsort((mentors, mentees))
         mentees, mentors = mentees[order].astype(np.int32), mentors[order].astype(np.int32)
@@ -103,11 +107,13 @@ class Assignment:
 
     def join(self, mentee: int) -> None:
         """Take a mentee in; who is there already stays as they are."""
+        _must_be("mentee", mentee, len(self.state.there))
         if not self.state.there[mentee]:
             paths.join(self.arcs, self.state, self._room, mentee)
 
     def leave(self, mentee: int) -> None:
         """Let a mentee go; who is not there stays away."""
+        _must_be("mentee", mentee, len(self.state.there))
         if self.state.there[mentee]:
             paths.leave(self.arcs, self.state, self._room, mentee)
 
@@ -117,6 +123,7 @@ class Assignment:
         Raises:
             KeyError: they could not be matched anyway.
         """
+        _must_be("mentee", mentee, len(self.state.there))
         own = slice(*self.arcs.of_mentee[mentee : mentee + 2])
         found = np.flatnonzero(self.arcs.mentor[own] == mentor)
         if not len(found):
@@ -129,9 +136,16 @@ class Assignment:
         Raises:
             ValueError: it is less than none.
         """
+        _must_be("mentor", mentor, len(self.state.seats))
         if seats < 0:
             raise ValueError(f"mentor {mentor} cannot have {seats} seats: give 0 for none")
         paths.set_seats(self.arcs, self.state, self._room, mentor, seats)
+
+
+def _must_be(what: str, number: int, count: int) -> None:
+    """Raise IndexError for a number that compiled code would follow beyond its arrays."""
+    if not 0 <= number < count:
+        raise IndexError(f"there is no {what} {number}: there are {count}, from 0 on")
 
 
 def _begins(numbers: I32, count: int) -> I64:
