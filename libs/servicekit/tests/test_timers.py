@@ -13,7 +13,7 @@ import pytest
 from oncomentor_contracts.event import Event
 from servicekit import failpoint
 from servicekit import timers as timers_module
-from servicekit.claims import CLAIM, UPCOMING
+from servicekit.claims import CLAIM, UPCOMING, Claim
 from servicekit.errors import TransientError
 from servicekit.failpoint import FailPoint
 from servicekit.subscription import Effect, Job, Timer
@@ -284,6 +284,42 @@ async def test_what_went_out_is_recorded_later_and_does_not_go_out_again(
     await schedule(database, "mail", kind="send")
 
     effect = replace(an_effect(send, lease_seconds=0.3), record=full)
+    async with running(database, effects={"send": effect}):
+        await eventually(lambda: gone(database))
+
+    assert sent == ["mail"]
+    assert await words(database) == ["mail: sent"]
+
+
+async def test_what_went_out_is_recorded_though_we_have_not_heard_yet_that_the_lease_is_renewed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    renewed, tried = asyncio.Event(), asyncio.Event()
+    claim = Timers._claim
+
+    async def heard_late(timers: Timers) -> tuple[list[Claim], float]:
+        answer = await claim(timers)
+        if sent and answer[0]:
+            renewed.set()
+            await tried.wait()
+            await asyncio.sleep(0.1)  # long enough for its transaction to be refused
+        return answer
+
+    async def send(timer: Timer) -> str:
+        sent.append(timer.key)
+        return "sent"
+
+    async def record(timer: Timer, result: object, tx: Tx) -> Sequence[Event]:
+        await renewed.wait()
+        await note(tx, f"{timer.key}: {result}")
+        tried.set()
+        return []
+
+    monkeypatch.setattr(Timers, "_claim", heard_late)
+    await schedule(database, "mail", kind="send")
+
+    effect = replace(an_effect(send, lease_seconds=0.3), record=record)
     async with running(database, effects={"send": effect}):
         await eventually(lambda: gone(database))
 

@@ -6,18 +6,19 @@ waits for the job that works on it. The row goes in the transaction of the work 
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from oncomentor_contracts.event import Event
 from servicekit import backoff, failpoint
 from servicekit.claims import CLAIM, UPCOMING, Claim, TakenError, claim_of, finish
 from servicekit.errors import TransientError
 from servicekit.observing import metrics, trace
 from servicekit.observing.log import logger
 from servicekit.subscription import Effect, Job
-from servicekit.tx import Database
+from servicekit.tx import Database, Tx
 
 _JOBS_AT_ONCE = 3  # of each kind; every one holds a connection
 _LEASE_SHARE = 0.8  # of its lease that an effect may take: the rest is for recording it
@@ -46,6 +47,7 @@ class Timers:
             kind: effect.concurrency for kind, effect in effects.items()
         }
         self._working: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
         self._at_work: dict[tuple[str, str], Claim] = {}
 
     def wake(self) -> None:
@@ -65,13 +67,21 @@ class Timers:
         while not self._closing.is_set():
             self._wake.clear()
             try:
-                claimed, next_due = await self._claim()
+                next_due = await self._begin_due()
                 attempt = 0
             except TransientError as error:
                 attempt += 1
                 _log.warning("timers_retried", error=type(error).__name__, attempt=attempt)
                 await self._sleep(backoff.delay(attempt))
                 continue
+            await self._sleep(next_due)
+        if self._working:
+            await asyncio.wait(self._working)
+
+    async def _begin_due(self) -> float:
+        """Claim and begin what is due; return seconds until there may be more."""
+        async with self._claiming:
+            claimed, next_due = await self._claim()
             for claim in claimed:
                 this = claim.timer.kind, claim.timer.key
                 if held := self._at_work.get(this):  # our own, whose lease ran out meanwhile
@@ -82,9 +92,7 @@ class Timers:
                 task = asyncio.create_task(self._work(claim))
                 self._working.add(task)
                 task.add_done_callback(self._working.discard)
-            await self._sleep(next_due)
-        if self._working:
-            await asyncio.wait(self._working)
+        return next_due
 
     async def _claim(self) -> tuple[list[Claim], float]:
         """Return timers claimed now, the longest due first, and seconds until there may be more.
@@ -129,11 +137,8 @@ class Timers:
         self._wake.set()
 
     async def _do_job(self, claim: Claim) -> None:
-        timer = claim.timer
-        async with self._database.transaction(cause=timer.cause) as tx:
-            await tx.say(await self._jobs[timer.kind](timer, tx), timer.cause)
-            await finish(tx, self._ours(claim))
-            await failpoint.reach("timer.worked")
+        job = self._jobs[claim.timer.kind]
+        await self._finish(claim, lambda tx: job(claim.timer, tx))
 
     async def _perform(self, claim: Claim, effect: Effect) -> None:
         timer = claim.timer
@@ -168,16 +173,37 @@ class Timers:
         timer = claim.timer
         for attempt in itertools.count(1):
             try:
-                async with self._database.transaction(cause=timer.cause) as tx:
-                    await tx.say(await effect.record(timer, result, tx), timer.cause)
-                    await finish(tx, self._ours(claim))
-                    await failpoint.reach("effect.recorded")
+                await self._finish(claim, lambda tx: effect.record(timer, result, tx))
             except TransientError as error:
                 _log.warning("record_retried", kind=timer.kind, error=str(error)[:200])
                 if self._closing.is_set():
                     await asyncio.sleep(_LAST_TRIES_SECONDS)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._closing.wait(), backoff.delay(attempt))
+            else:
+                return
+
+    async def _finish(self, claim: Claim, work: Callable[[Tx], Awaitable[Sequence[Event]]]) -> None:
+        """Do the work, say its events and take the timer away, in one transaction.
+
+        Raises:
+            TakenError: another process has the timer. That it is ourselves, who took it up again
+                and have not heard of it yet, is ruled out: what went out would go out again.
+        """
+        cause = claim.timer.cause
+        worked = "effect.recorded" if claim.timer.kind in self._effects else "timer.worked"
+        while True:
+            held = claim
+            try:
+                async with self._database.transaction(cause=cause) as tx:
+                    await tx.say(await work(tx), cause)
+                    held = self._ours(claim)
+                    await finish(tx, held)
+                    await failpoint.reach(worked)
+            except TakenError:
+                async with self._claiming:
+                    if self._ours(claim) == held:
+                        raise
             else:
                 return
 
@@ -197,9 +223,7 @@ class Timers:
             error=type(error).__name__,
             reason=reason,
         )
-        async with self._database.transaction(cause=timer.cause) as tx:
-            await tx.say(await effect.give_up(timer, error, tx), timer.cause)
-            await finish(tx, self._ours(claim))
+        await self._finish(claim, lambda tx: effect.give_up(timer, error, tx))
 
     async def _postpone(self, claim: Claim, error: Exception) -> None:
         """Try the timer again later.
