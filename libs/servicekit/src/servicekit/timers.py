@@ -15,6 +15,7 @@ from oncomentor_contracts.event import Event
 from servicekit import backoff, failpoint
 from servicekit.claims import CLAIM, UPCOMING, Claim, TakenError, claim_of, finish
 from servicekit.errors import TransientError
+from servicekit.failpoint import FailPoint
 from servicekit.observing import metrics, trace
 from servicekit.observing.log import logger
 from servicekit.subscription import Effect, Job
@@ -191,7 +192,8 @@ class Timers:
                 and have not heard of it yet, is ruled out: what went out would go out again.
         """
         cause = claim.timer.cause
-        worked = "effect.recorded" if claim.timer.kind in self._effects else "timer.worked"
+        is_effect = claim.timer.kind in self._effects
+        worked: FailPoint = "effect.recorded" if is_effect else "timer.worked"
         while True:
             held = claim
             try:
