@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -12,34 +11,24 @@ from market import Synthetic, synthetic
 from matching_service.engine.assign import Assignment
 from matching_service.engine.columns import F64, I32
 from matching_service.engine.lanes import LANES
-from matching_service.engine.scan import FIRST, best_mentors
+from matching_service.engine.scan import FIRST, best_lines, best_mentors
 
 NEEDS_STACK = False
 MENTORS, MENTEES, BEST = 10_000, 40_000, 50
-_TOGETHER = 128
 _ROWS = 256  # of a product at once: the whole would not fit into memory
 
 
 _CHANGES = 500
 _BEST_FOR_ONE = 20
+_SERVED = 10**13  # more than all scores together: first as many as possible, then the score
 _market = cache(synthetic)
 
 
 def _best(made: Synthetic, mentees: int) -> tuple[F64, I32, float]:
     """Return the keys and lines of every mentee's best mentors, and the seconds that took."""
-    keys = np.empty((mentees, BEST))
-    found = np.empty((mentees, BEST), np.int32)
-    lines = np.arange(mentees)
-
-    def part(begin: int) -> None:
-        own = slice(begin, begin + _TOGETHER)
-        sums = np.empty((2, LANES), np.float32)
-        best_mentors(lines[own], made.market, sums, keys[own], found[own])
-
-    part(0)  # compiled, or read from disk
+    best_lines(made.market, np.arange(1), BEST)  # compiled, or read from disk
     began = time.perf_counter()
-    with ThreadPoolExecutor() as processors:
-        list(processors.map(part, range(0, mentees, _TOGETHER)))
+    keys, found = best_lines(made.market, np.arange(mentees), BEST)
     return keys, found, time.perf_counter() - began
 
 
@@ -105,11 +94,11 @@ def _assigned() -> Assignment:
     made = synthetic(2 * MENTORS, mentees, 1)
     keys, found, _ = _best(made, mentees)
     who, nth = np.nonzero(found >= 0)
-    values = np.round((1 + keys[who, nth] % FIRST) * 1e7).astype(np.int64)
+    values = _SERVED + np.round(keys[who, nth] % FIRST * (1 << 24)).astype(np.int64)
     seats: I32 = np.random.default_rng(1).integers(1, 6, made.mentors.shape[1], np.int32)
-    assignment = Assignment(who.astype(np.int32), found[who, nth], values, seats)
-    for mentee in np.random.default_rng(2).permutation(len(assignment.state.there)):
-        assignment.join(int(mentee))
+    assignment = Assignment(who, found[who, nth], values, np.zeros_like(seats))
+    assignment.join_all(np.arange(len(assignment.state.there)))
+    assignment.open_seats(np.arange(len(seats)), seats)
     return assignment
 
 

@@ -26,7 +26,8 @@ class Pair:
 class Goal:
     """What is wanted: a share of the limit, or a figure that ours should not pass.
 
-    `kind` is `ratio` (ours / limit, at least `value`), `at_most` or `at_least` (ours alone).
+    `kind` is `ratio` (ours / limit, at least `value`), `at_most_ratio` (at most), `at_most` or
+    `at_least` (ours alone).
     """
 
     value: float
@@ -38,6 +39,8 @@ class Goal:
             return ours <= self.value
         if self.kind == "at_least":
             return ours >= self.value
+        if self.kind == "at_most_ratio":
+            return ratio is not None and ratio <= self.value
         return ratio is not None and ratio >= self.value
 
 
@@ -152,5 +155,10 @@ def _rounded(figure: float) -> float:
 
 
 def _told(goal: Goal) -> str:
-    sign = {"ratio": ">= {:.0%}", "at_most": "<= {:g}", "at_least": ">= {:g}"}[goal.kind]
+    sign = {
+        "ratio": ">= {:.0%}",
+        "at_most_ratio": "<= {:g} x",
+        "at_most": "<= {:g}",
+        "at_least": ">= {:g}",
+    }[goal.kind]
     return sign.format(goal.value)

@@ -3,7 +3,8 @@
 Nobody in it is real. The shape (groups, weights, rules and how often they hold) is that of the
 study that the engine's figures come from, section 7: topics in a tree, methods, goals, an embedding,
 cancer types, treatments, ordinal kernels, styles; eleven languages, sixty centers (Zipf), four
-two-hour windows a week in five zones; about 0.3 of all pairs are eligible.
+two-hour windows a week in five zones; about 0.3 of all pairs are eligible. Some centers' profiles
+are thin: their mentees' scores are up to a quarter lower, so that floors have something to do.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from matching_service.engine.columns import LANGUAGE_WORDS, Centers, Columns
 from matching_service.engine.lanes import LANES
 
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
 GROUPS = {
     "topics": (256, 0.24, 0.10), "methods": (128, 0.10, 0.05), "goals": (64, 0.14, 0.25),
     "embedding": (64, 0.12, 0.10), "cancer": (64, 0.08, 0.03), "treatment": (32, 0.05, 0.02),
@@ -26,6 +28,7 @@ GROUPS = {
 FEATURES = sum(count for count, *_ in GROUPS.values())
 CENTERS = 60
 _ROOTS, _MIDS, _LEAVES = 32, 64, 160
+_LOW = np.uint64(0xFFFFFFFF)
 _WORDS = 6  # half hours of a week
 _KERNELS = {"age": (0, 1.5), "stage": (1, 1.5), "frequency": (0, 1.0)}
 
@@ -52,10 +55,12 @@ def synthetic(mentors: int, mentees: int, seed: int) -> Synthetic:
         np.concatenate([np.full(group[0], group[side], np.float32) for group in GROUPS.values()])
         for side in (1, 2)
     )
-    a = np.concatenate([ours[name] for name in GROUPS], axis=1)
+    columns = _columns(mentees, dice)
+    thin = dice.uniform(0.75, 1, CENTERS).astype(np.float32)[columns.key[:, 0] & _LOW]
+    a = np.concatenate([ours[name] for name in GROUPS], axis=1) * thin[:, None]
     b = np.concatenate([theirs[name] for name in GROUPS], axis=1)
     market = scan.Market(
-        _mentees(a, left, right, _columns(mentees, dice), dice),
+        _mentees(a, left, right, columns, dice),
         _mentors(b, _columns(mentors, dice), dice),
         scan.Scale(
             np.ones((1, 1), np.float32), np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), 1.0
@@ -67,6 +72,18 @@ def synthetic(mentors: int, mentees: int, seed: int) -> Synthetic:
         ),
     )
     return Synthetic(market, a * left, np.ascontiguousarray(b.T))
+
+
+def parted(market: scan.Market, mentees: I64, mentors: I64) -> scan.Market:
+    """Return the market where these mentees, each once, have met these mentors before (lines)."""
+    columns = market.mentees.columns
+    own, end = columns.lists[columns.bounds[mentees, 0]], len(columns.lists)
+    lists = np.concatenate([columns.lists, np.stack([own, mentors], 1).ravel()]).astype(np.int32)
+    bounds = columns.bounds.copy()
+    begin = end + 2 * np.arange(len(mentees))
+    bounds[mentees] = begin[:, None] + np.array([0, 1, 1, 1, 1, 1, 2])
+    columns = columns._replace(lists=lists, bounds=bounds)
+    return market._replace(mentees=market.mentees._replace(columns=columns))
 
 
 def _mentees(
@@ -101,7 +118,8 @@ def _mentors(b: F32, columns: Columns, dice: np.random.Generator) -> scan.Mentor
 
 def _columns(n: int, dice: np.random.Generator) -> Columns:
     one = np.uint64(1)
-    center = np.minimum(dice.zipf(1.8, n) - 1, 10**6) % CENTERS
+    share = np.arange(1, CENTERS + 1) ** -0.8
+    center = dice.choice(CENTERS, n, p=share / share.sum())
     lab = center * 64 + dice.integers(0, 64, n) + 1
     languages = np.where(dice.random(n) < 0.9, one, np.uint64(0))
     second = one << dice.integers(1, 11, n).astype(np.uint64)

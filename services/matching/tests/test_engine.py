@@ -154,7 +154,7 @@ def test_mentees_may_bring_more_features_than_the_mentors_had() -> None:
 
     pool.put_mentee(mentee_with(topics=codes))
 
-    arrays = pool._market
+    arrays = pool.market
     assert arrays.mentees.rows.max() < arrays.mentors.tiles.shape[1]
     assert pool.best_mentors([person_id("mia")], 1)[0][0].score == 0
 

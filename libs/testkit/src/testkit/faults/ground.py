@@ -20,6 +20,8 @@ from testkit.faults.state import Access
 from testkit.faults.tail import Tail
 from testkit.proxy import Proxy
 
+_TO_BEGIN = 150.0  # seconds until all are ready: seven at once take a minute on two busy cores
+
 SERVICES = ("profile", "matching", "scheduling", "notification")
 REPLICAS: Mapping[str, int] = {"profile": 1, "matching": 2, "scheduling": 2, "notification": 1}
 CENTERS = ("faults-one", "faults-two")
@@ -66,7 +68,7 @@ class Ground:
                 made.starts = next(_starts)
                 self.processes[made.name] = made
         await asyncio.gather(*(one.start() for one in self.processes.values()))
-        await asyncio.gather(*(one.ready(60) for one in self.processes.values()))
+        await asyncio.gather(*(one.ready(_TO_BEGIN) for one in self.processes.values()))
 
     async def stop(self) -> None:
         """End all test services."""

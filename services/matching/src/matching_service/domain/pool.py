@@ -126,6 +126,12 @@ class Mentor:
         """Seats that a new hold may take; never negative."""
         return max(0, self.seats - self.seats_taken)
 
+    def room(self, protected_minutes: int) -> int:
+        """Return how many more mentees there is room for, each of whom takes so many minutes a month."""
+        if protected_minutes == 0:
+            return self.seats_free
+        return min(self.seats_free, (self.minutes_left or 0) // protected_minutes)
+
 
 @dataclass(frozen=True, slots=True)
 class Mentee:
@@ -136,6 +142,8 @@ class Mentee:
     urgency: str = "whenever"
     met_before: frozenset[UUID] = frozenset()
     """People this person was proposed to before, or was matched with."""
+    wanted: int = 1
+    """How many mentors this person would like."""
 
 
 @dataclass(frozen=True, slots=True)

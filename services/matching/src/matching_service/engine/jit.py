@@ -1,14 +1,39 @@
 """Compiled functions: numba's decorator with our settings, and with a type that mypy can read."""
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from numba import config, njit
+from numba.core.caching import InTreeCacheLocator
 from numba.extending import intrinsic
 
 # Without numba's runtime arrays are not counted when they are passed on, which would cost more than
 # what the functions do; so compiled functions may write into arrays but make none.
 _SETTINGS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+
+
+class WholeEngine(InTreeCacheLocator):
+    """Where compiled functions are kept, and whether they are still those of the sources.
+
+    Numba looks at the file of a function only, but what is inlined comes from others: a function
+    that was compiled with yesterday's score would go on to be used. So every source counts.
+    """
+
+    def get_source_stamp(self) -> bytes:
+        """Return what differs where any source of the engine does."""
+        return _stamp()
+
+
+@cache
+def _stamp() -> bytes:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).digest()
+
+
+cast("Any", config).CACHE_LOCATOR_CLASSES = f"{__name__}.{WholeEngine.__name__}"
 F = TypeVar("F", bound=Callable[..., object])
 
 

@@ -5,48 +5,77 @@ becomes free goes to whom it helps most, who may leave one that helps another. P
 much nearer the looked-at mentors are than the path's end, and the assignment is best again.
 
 Source: successive shortest paths with potentials (Edmonds and Karp 1972); a repair is one step of
-it. A path looks at few mentors: O((arcs of those looked at) log mentors).
+it. A path looks at few mentors: O((arcs of those looked at) log mentors). From one mentor it goes
+to the next by way of a unit that sits here and may go there, so mentees need no place in the heap.
 """
 
 from typing import NamedTuple
 
 from matching_service.engine.jit import compiled, inlined
 from matching_service.engine.reach import Room, nearest, reach
-from matching_service.engine.seating import NOBODY, Arcs, State, enter, gain_of, step_out
+from matching_service.engine.seating import (
+    AT_A_PRICE,
+    NOBODY,
+    Arcs,
+    State,
+    enter,
+    gain_of,
+    is_on_a_bench,
+    is_used,
+    others,
+    step_out,
+)
 
-_FAR = 1 << 62
-
-
-@inlined
-def _go_on(  # noqa: PLR0913, PLR0917 - a compiled step
-    arcs: Arcs, state: State, room: Room, size: int, mentee: int, so_far: int, most: int
-) -> int:
-    """Reach every mentor that a mentee could move on to for less than `most`.
-
-    `so_far` is how far the mentee is, and what they have besides; returns the heap's size.
-    """
-    for arc in range(arcs.of_mentee[mentee], arcs.of_mentee[mentee + 1]):
-        mentor, value = arcs.mentor[arc], arcs.value[arc]
-        distance = so_far - (value - state.price[mentor])
-        if value >= 0 and distance < most and state.seats[mentor] > 0:
-            size = reach(room, size, mentor, distance, arc)
-    return size
+FAR = 1 << 62
 
 
-class _End(NamedTuple):
+class End(NamedTuple):
     """Where the shortest path ends."""
 
     cost: int
     mentor: int
     """-1: the best is that nothing happens."""
+    unit: int
+    """Who is left out there, or who comes in; -1 for nobody."""
     arc: int
-    """The arc of who is left out there, or of who comes in; -1 for nobody."""
+    """The arc on which it comes in."""
 
 
 @inlined
-def _find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) -> _End:
+def may_use(arcs: Arcs, state: State, arc: int, unit: int) -> bool:
+    """Tell whether a unit could be matched on an arc of its mentee's, if there is room.
+
+    A bench is for who has no mentor; nobody has the same mentor twice.
+    """
+    mentor = arcs.mentor[arc]
+    if arcs.value[arc] < 0 or state.seats[mentor] == 0:
+        return False
+    if mentor >= state.benches and others(state, unit) > 0:
+        return False
+    return not is_used(state, arcs.mentee[arc], arc)
+
+
+@inlined
+def go_on(  # noqa: PLR0913, PLR0917 - a compiled step
+    arcs: Arcs, state: State, room: Room, size: int, unit: int, so_far: int, most: int
+) -> int:
+    """Reach every mentor that a unit could move on to for less than `most`.
+
+    `so_far` is how far the unit is, and what it gains besides; returns the heap's size.
+    """
+    mentee = state.whose[unit]
+    for arc in range(arcs.of_mentee[mentee], arcs.of_mentee[mentee + 1]):
+        mentor = arcs.mentor[arc]
+        distance = so_far - (arcs.value[arc] - state.price[mentor])
+        if distance < most and may_use(arcs, state, arc, unit):
+            size = reach(room, size, mentor, distance, arc, unit)
+    return size
+
+
+@inlined
+def find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) -> End:
     """Search from the mentors in the heap for a free seat, or for whom to leave out; set prices."""
-    end, seen = _End(at_most, NOBODY, NOBODY), 0
+    end, seen = End(at_most, NOBODY, NOBODY, NOBODY), 0
     while size > 0:
         mentor = nearest(room, size)
         size -= 1
@@ -54,17 +83,18 @@ def _find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) 
         if so_far >= end.cost:
             break
         if state.taken[mentor] < state.seats[mentor]:
-            end = _End(so_far, mentor, NOBODY)
+            end = End(so_far, mentor, NOBODY, NOBODY)
             break
         room.seen[seen] = mentor
         seen += 1
-        mentee = state.first[mentor]
-        while mentee >= 0:
-            gain = gain_of(state, mentee)
-            if so_far + gain < end.cost:
-                end = _End(so_far + gain, mentor, state.arc[mentee])
-            size = _go_on(arcs, state, room, size, mentee, so_far + gain, end.cost)
-            mentee = state.following[mentee]
+        unit = state.first[mentor]
+        while unit >= 0 and so_far < end.cost:
+            gain = gain_of(state, unit)
+            left_out = gain - state.first_one if others(state, unit) > 0 else gain
+            if so_far + left_out < end.cost:
+                end = End(so_far + left_out, mentor, unit, NOBODY)
+            size = go_on(arcs, state, room, size, unit, so_far + gain, end.cost)
+            unit = state.following[unit]
     for n in range(seen):
         mentor = room.seen[n]
         state.price[mentor] += max(0, end.cost - room.distance[mentor])
@@ -72,76 +102,72 @@ def _find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) 
 
 
 @inlined
-def _move_along(arcs: Arcs, state: State, room: Room, end: _End) -> None:
+def move_along(arcs: Arcs, state: State, room: Room, end: End) -> None:
     """Have everybody on the path move on, from its end to where the search began."""
-    if end.arc >= 0:
-        step_out(state, arcs.mentee[end.arc])
-    arc = room.by[end.mentor]
-    while arc >= 0:
-        mentee = arcs.mentee[arc]
-        mentor = state.at[mentee]
+    if end.unit >= 0:
+        step_out(state, end.unit)
+    mentor = end.mentor
+    while room.by[mentor] >= 0:
+        unit, arc = room.via[mentor], room.by[mentor]
+        mentor = state.at[unit]
         if mentor >= 0:
-            step_out(state, mentee)
-        enter(arcs, state, mentee, arc)
+            step_out(state, unit)
+        enter(arcs, state, unit, arc)
         if mentor < 0:
             return
-        arc = room.by[mentor]
-
-
-@compiled
-def join(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
-    """Take a mentee in who does not take part yet."""
-    state.there[mentee] = 1
-    gain = 0
-    for arc in range(arcs.of_mentee[mentee], arcs.of_mentee[mentee + 1]):
-        if arcs.value[arc] >= 0 and state.seats[arcs.mentor[arc]] > 0:
-            gain = max(gain, arcs.value[arc] - state.price[arcs.mentor[arc]])
-    room.search[-1] += 1
-    size = _go_on(arcs, state, room, 0, mentee, gain, gain)
-    end = _find_a_seat(arcs, state, room, size, gain)
-    if end.mentor >= 0:
-        _move_along(arcs, state, room, end)
 
 
 @inlined
-def _offer(
-    arcs: Arcs, state: State, room: Room, size: int, mentor: int, end: _End
-) -> tuple[int, _End]:
+def _offer(  # noqa: C901 - a compiled step
+    arcs: Arcs, state: State, room: Room, size: int, mentor: int, end: End
+) -> tuple[int, End]:
     """Offer a seat that is free at the end of a path; return the heap's size and the best end."""
     price, so_far = state.price[mentor], room.distance[mentor]
     for n in range(arcs.of_mentor[mentor], arcs.of_mentor[mentor + 1]):
-        mentee, value = arcs.comer[n], arcs.brings[n]
+        mentee, value, arc = arcs.comer[n], arcs.brings[n], arcs.number[n]
         if value < 0 or not state.there[mentee]:
             continue
-        cost = so_far + gain_of(state, mentee) - (value - price)
-        if cost >= end.cost:
+        if state.units[mentee + 1] - state.units[mentee] > 1 and is_used(state, mentee, arc):
             continue
-        if state.at[mentee] >= 0:
-            size = reach(room, size, state.at[mentee], cost, arcs.number[n])
-        else:
-            end = _End(cost, mentor, arcs.number[n])
+        benched = is_on_a_bench(state, mentee)
+        for unit in range(state.units[mentee], state.units[mentee + 1]):
+            has_others = others(state, unit) > 0
+            if has_others and mentor >= state.benches:
+                continue
+            if state.at[unit] >= 0:
+                cost = so_far + gain_of(state, unit) - (value - price)
+                if cost < end.cost:
+                    size = reach(room, size, state.at[unit], cost, arc, unit)
+            elif not benched:
+                cost = so_far + (state.first_one if has_others else 0) - (value - price)
+                if cost < end.cost:
+                    end = End(cost, mentor, unit, arc)
     return size, end
 
 
 @compiled
 def refill(arcs: Arcs, state: State, room: Room, mentor: int) -> None:
     """Give a seat that has become free to whom it helps most."""
-    if state.price[mentor] == 0:
+    if state.price[mentor] == 0 or state.seats[mentor] == AT_A_PRICE:
         return
     room.search[-1] += 1
-    size = reach(room, 0, mentor, 0, NOBODY)
-    end, seen = _End(_FAR, NOBODY, NOBODY), 0
+    size = reach(room, 0, mentor, 0, NOBODY, NOBODY)
+    end, seen = End(FAR, NOBODY, NOBODY, NOBODY), 0
     while size > 0:
         mentor = nearest(room, size)
         size -= 1
         so_far = room.distance[mentor]
         if so_far >= end.cost:
             break
+        if state.seats[mentor] == AT_A_PRICE:
+            end = End(so_far, mentor, NOBODY, NOBODY)
+            break
         room.seen[seen] = mentor
         seen += 1
         if so_far + state.price[mentor] < end.cost:
-            end = _End(so_far + state.price[mentor], mentor, NOBODY)
-        size, end = _offer(arcs, state, room, size, mentor, end)
+            end = End(so_far + state.price[mentor], mentor, NOBODY, NOBODY)
+        if end.cost > so_far:
+            size, end = _offer(arcs, state, room, size, mentor, end)
     for n in range(seen):
         mentor = room.seen[n]
         state.price[mentor] -= max(0, end.cost - room.distance[mentor])
@@ -149,81 +175,15 @@ def refill(arcs: Arcs, state: State, room: Room, mentor: int) -> None:
 
 
 @inlined
-def _move_up(arcs: Arcs, state: State, room: Room, end: _End) -> None:
+def _move_up(arcs: Arcs, state: State, room: Room, end: End) -> None:
     """Have everybody on the path take the seat that helps, from its end to the seat that was free."""
-    mentor, comes = end.mentor, end.arc
+    mentor, comes, arc = end.mentor, end.unit, end.arc
     while True:
-        leaves = room.by[mentor]
-        if leaves >= 0:
-            step_out(state, arcs.mentee[leaves])
+        leaves, to = room.via[mentor], room.by[mentor]
+        if to >= 0:
+            step_out(state, leaves)
         if comes >= 0:
-            enter(arcs, state, arcs.mentee[comes], comes)
-        if leaves < 0:
+            enter(arcs, state, comes, arc)
+        if to < 0:
             return
-        comes, mentor = leaves, arcs.mentor[leaves]
-
-
-@compiled
-def leave(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
-    """Let a mentee go."""
-    state.there[mentee] = 0
-    arc = state.arc[mentee]
-    if arc >= 0:
-        step_out(state, mentee)
-        refill(arcs, state, room, arcs.mentor[arc])
-
-
-@compiled
-def bar(arcs: Arcs, state: State, room: Room, arc: int) -> None:
-    """Never use an arc again."""
-    mentee = arcs.mentee[arc]
-    is_used = state.arc[mentee] == arc
-    arcs.value[arc] = arcs.brings[arcs.back[arc]] = NOBODY
-    if is_used:
-        leave(arcs, state, room, mentee)
-        join(arcs, state, room, mentee)
-
-
-@compiled
-def set_seats(arcs: Arcs, state: State, room: Room, mentor: int, seats: int) -> None:
-    """Let a mentor have so many seats from now on."""
-    while state.seats[mentor] < seats:
-        if state.seats[mentor] == 0:
-            state.price[mentor] = _first_price(arcs, state, mentor)
-        state.seats[mentor] += 1
-        refill(arcs, state, room, mentor)
-    while state.seats[mentor] > seats:
-        state.seats[mentor] -= 1
-        if state.taken[mentor] > state.seats[mentor]:
-            room.search[-1] += 1
-            size = reach(room, 0, mentor, 0, NOBODY)
-            end = _find_a_seat(arcs, state, room, size, _FAR)
-            _move_along(arcs, state, room, end)
-
-
-@inlined
-def _first_price(arcs: Arcs, state: State, mentor: int) -> int:
-    """Return the least price at which nobody would rather have a mentor who had no seat so far."""
-    price = 0
-    for n in range(arcs.of_mentor[mentor], arcs.of_mentor[mentor + 1]):
-        mentee, value = arcs.comer[n], arcs.brings[n]
-        if state.there[mentee] and value >= 0:
-            price = max(price, value - gain_of(state, mentee))
-    return price
-
-
-@compiled
-def bound(arcs: Arcs, state: State) -> int:
-    """Return what no assignment of these people can be worth more than, at these prices."""
-    total = 0
-    for mentee in range(len(state.there)):
-        if not state.there[mentee]:
-            continue
-        gain = 0
-        for arc in range(arcs.of_mentee[mentee], arcs.of_mentee[mentee + 1]):
-            if arcs.value[arc] >= 0 and state.seats[arcs.mentor[arc]] > 0:
-                gain = max(gain, arcs.value[arc] - state.price[arcs.mentor[arc]])
-        total += gain
-    for mentor in range(len(state.seats)):
-        total += state.seats[mentor] * state.price[mentor]
-    return total
+        comes, arc, mentor = leaves, to, arcs.mentor[to]

@@ -1,7 +1,6 @@
 """A programme's people in memory, laid out for the scan; people come and go one at a time."""
 
-from collections.abc import Iterable, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,14 +9,12 @@ import numpy as np
 from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Person
 from matching_service.domain.rules.rule import Rule
 from matching_service.engine import scan
+from matching_service.engine.cohort import Cohort
 from matching_service.engine.columns import F64, I32, I64, Centers, Layout, OutgrownError, granule
 from matching_service.engine.features import Features
-from matching_service.engine.lanes import LANES
 from matching_service.engine.patterns import Patterns
 from matching_service.engine.rules import BETWEEN_CENTERS, BETWEEN_PEOPLE, broken
 from matching_service.engine.sides import MenteeSide, MentorSide, Side
-
-_TOGETHER = 128  # mentees who are scored block by block together: their best stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,10 @@ class Pool:
     def __init__(
         self, context: Context, mentees: Iterable[Mentee] = (), mentors: Iterable[Mentor] = ()
     ) -> None:
-        """Lay everybody out, O(people)."""
+        """Lay everybody out, O(people log people); the order in which they are given is no matter."""
         self.context = context
-        mentees, mentors = list(mentees), list(mentors)
+        mentees = sorted(mentees, key=lambda one: one.person.person_id)
+        mentors = sorted(mentors, key=lambda one: one.person.person_id)
         people = [one.person for one in mentees] + [one.person for one in mentors]
         minutes = granule(people, context.programme.session_minutes)
         self._layout = Layout(context, minutes)
@@ -113,7 +111,7 @@ class Pool:
             KeyError: the mentor is not in the pool.
         """
         keys, found = np.empty(k), np.empty(k, np.int32)
-        scan.best_mentees(self._mentors.lines[mentor_id], self._market, keys, found)
+        scan.best_mentees(self._mentors.lines[mentor_id], self.market, keys, found)
         return _candidates(self._mentees, keys, found)
 
     def best_lines(self, lines: I64, k: int) -> tuple[F64, I32]:
@@ -121,28 +119,43 @@ class Pool:
 
         See `scan.best_mentors`. It runs on all processors and without the interpreter's lock.
         """
-        keys = np.empty((len(lines), k))
-        found = np.empty((len(lines), k), np.int32)
-        market = self._market
-
-        def part(begin: int) -> None:
-            own = slice(begin, begin + _TOGETHER)
-            sums = np.empty((2, LANES), np.float32)
-            scan.best_mentors(lines[own], market, sums, keys[own], found[own])
-
-        begins = range(0, len(lines), _TOGETHER)
-        if len(begins) == 1:
-            part(0)
-        else:
-            with ThreadPoolExecutor() as processors:
-                list(processors.map(part, begins))
-        return keys, found
+        return scan.best_lines(self.market, lines, k)
 
     @property
-    def _market(self) -> scan.Market:
+    def market(self) -> scan.Market:
+        """The arrays as they are now: both sides, and what decides between them."""
         return scan.Market(
             self._mentees.arrays, self._mentors.arrays, self._patterns.scale, self._where.centers
         )
+
+    def cohort(self, incumbents: Iterable[tuple[UUID, UUID]] = ()) -> Cohort:
+        """Return who takes part in a round: all who break no rule by themselves.
+
+        Args:
+            incumbents: (mentee, mentor) who are together now; who is not in the pool is left out.
+        """
+        mentees, mentors = self._mentees.takes_part(), self._mentors.takes_part()
+        ours = {self._mentees.ids[line]: n for n, line in enumerate(mentees)}
+        theirs = {self._mentors.ids[line]: n for n, line in enumerate(mentors)}
+        known = [(ours[j], theirs[i]) for j, i in incumbents if j in ours and i in theirs]
+        together = np.array(sorted(set(known)), np.int64).reshape(-1, 2)
+        return Cohort(
+            self.market, mentees, mentors, self._mentees.room[mentees], self._mentors.room[mentors],
+            (together[:, 0], together[:, 1]),
+        )  # fmt: skip
+
+    def mentee_at(self, line: int) -> UUID:
+        """Return the mentee on a line."""
+        return self._mentees.ids[line]
+
+    def mentor_at(self, line: int) -> UUID:
+        """Return the mentor on a line."""
+        return self._mentors.ids[line]
+
+    @property
+    def centers(self) -> Mapping[str, int]:
+        """The number of each center."""
+        return {name: self._layout.centers[name] for name in self._where.known}
 
     def broken(self, mentee_id: UUID, mentor_id: UUID) -> list[Rule]:
         """Return every rule that a pair in the pool breaks."""
@@ -172,7 +185,8 @@ class _Where:
 
     def __init__(self, context: Context, layout: Layout) -> None:
         self._context, self._layout = context, layout
-        self._known: dict[str, Person] = {}
+        self.known: dict[str, Person] = {}
+        """Somebody of each center."""
         self.centers = Centers(
             np.zeros((0, 0), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float64)
         )
@@ -184,14 +198,14 @@ class _Where:
             OutgrownError: it allows something else now.
         """
         center = person.center
-        known = self._known.setdefault(center.institution_id, person)
+        known = self.known.setdefault(center.institution_id, person)
         if known.center != center:
             raise OutgrownError(f"{center.institution_id} has another policy now")
         if self._layout.centers[center.institution_id] == len(self.centers.later):
             self._lay_out()
 
     def _lay_out(self) -> None:
-        people = list(self._known.values())
+        people = list(self.known.values())
         now = self._context.now.timestamp()
         limits = [person.center.max_profile_age for person in people]
         self.centers = Centers(

@@ -15,6 +15,8 @@ class Room(NamedTuple):
     """[mentors]: the last search that reached a mentor; [mentors] itself counts them."""
     by: I64
     """[mentors]: the arc over which a mentor was reached."""
+    via: I64
+    """[mentors]: the unit that would move on that arc."""
     heap: I64
     """[mentors]: those that were reached and not looked at, the nearest first."""
     place: I64
@@ -39,7 +41,7 @@ def _sift_up(room: Room, at: int) -> None:
 
 
 @inlined
-def reach(room: Room, size: int, mentor: int, distance: int, by: int) -> int:
+def reach(room: Room, size: int, mentor: int, distance: int, by: int, via: int) -> int:
     """Note a way to a mentor, if it is the shortest so far; return the heap's size."""
     if room.search[mentor] != room.search[-1]:
         room.search[mentor] = room.search[-1]
@@ -49,7 +51,7 @@ def reach(room: Room, size: int, mentor: int, distance: int, by: int) -> int:
     elif room.place[mentor] < 0 or room.distance[mentor] <= distance:
         return size
     room.distance[mentor] = distance
-    room.by[mentor] = by
+    room.by[mentor], room.via[mentor] = by, via
     _sift_up(room, room.place[mentor])
     return size
 

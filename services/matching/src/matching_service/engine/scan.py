@@ -5,6 +5,7 @@ a score could bring among the best so far is asked the rules: first the product,
 O(mentees * (features of a mentee) * mentors / 64) vector operations; k numbers of memory a mentee.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,8 @@ U32 = npt.NDArray[np.uint32]
 
 FIRST = 2.0
 """What a key has above the score in [0, 1], unless the pair comes after all others (`Centers.later`)."""
-_SLACK = np.float32(1 - 1e-5)  # a mark is that much lower, and the score itself decides then
+SLACK = np.float32(1 - 1e-5)  # a mark is that much lower, and the score itself decides then
+_TOGETHER = 128  # mentees who are scored block by block together: their best stay in the cache
 BOTH, LEFT, RIGHT = 0, 1, 2
 
 
@@ -84,7 +86,8 @@ def draw(ours: np.uint64, theirs: np.uint64) -> np.uint64:
 
 
 @inlined
-def _is_worse(key: float, who: int, than: float, whom: int, lot: np.uint64, lots: U64) -> bool:
+def is_worse(key: float, who: int, than: float, whom: int, lot: np.uint64, lots: U64) -> bool:
+    """Tell whether a key and who has it come after another; of equal ones the lots decide."""
     if key != than:
         return key < than
     if whom < 0 or who < 0:
@@ -93,7 +96,7 @@ def _is_worse(key: float, who: int, than: float, whom: int, lot: np.uint64, lots
 
 
 @inlined
-def _replace_worst(keys: F64, found: I32, key: float, who: int, lot: np.uint64, lots: U64) -> None:
+def replace_worst(keys: F64, found: I32, key: float, who: int, lot: np.uint64, lots: U64) -> None:
     """Put somebody in the place of the worst, who is at the root of the heap."""
     at, size = 0, len(keys)
     while True:
@@ -101,11 +104,11 @@ def _replace_worst(keys: F64, found: I32, key: float, who: int, lot: np.uint64, 
         if child >= size:
             break
         right = child + 1
-        if right < size and _is_worse(
+        if right < size and is_worse(
             keys[right], found[right], keys[child], found[child], lot, lots
         ):
             child = right
-        if _is_worse(key, who, keys[child], found[child], lot, lots):
+        if is_worse(key, who, keys[child], found[child], lot, lots):
             break
         keys[at], found[at] = keys[child], found[child]
         at = child
@@ -113,12 +116,12 @@ def _replace_worst(keys: F64, found: I32, key: float, who: int, lot: np.uint64, 
 
 
 @inlined
-def _best_first(keys: F64, found: I32, lot: np.uint64, lots: U64) -> None:
+def best_first(keys: F64, found: I32, lot: np.uint64, lots: U64) -> None:
     """Sort a heap, the best first."""
     for size in range(len(keys) - 1, 0, -1):
         key, who = keys[0], found[0]
         last, whom = keys[size], found[size]
-        _replace_worst(keys[:size], found[:size], last, whom, lot, lots)
+        replace_worst(keys[:size], found[:size], last, whom, lot, lots)
         keys[size], found[size] = key, who
 
 
@@ -128,7 +131,7 @@ def _mark(root: float, rate: np.float32) -> np.float32:
     floor = root - FIRST
     if floor < 0:
         return np.float32(-1)
-    return np.float32(floor * floor / rate) * _SLACK - np.float32(1e-12)
+    return np.float32(floor * floor / rate) * SLACK - np.float32(1e-12)
 
 
 @inlined
@@ -149,7 +152,7 @@ class Market(NamedTuple):
 
 
 @inlined
-def _late(market: Market, j: int, pattern: int) -> tuple[np.float32, np.float32]:
+def late_of(market: Market, j: int, pattern: int) -> tuple[np.float32, np.float32]:
     """Return the weight of availability in both sums, 0 where it can't be read."""
     ours = market.mentees.pattern[j]
     if not market.scale.hours[ours, pattern]:
@@ -159,24 +162,25 @@ def _late(market: Market, j: int, pattern: int) -> tuple[np.float32, np.float32]
 
 
 @inlined
-def _key(market: Market, j: int, i: int, left: np.float32, right: np.float32) -> float:
+def key_of(market: Market, j: int, i: int, left: np.float32, right: np.float32) -> float:
     """Return the key of a pair from its sums, which are without availability."""
     mentees, mentors = market.mentees.columns, market.mentors.columns
     pattern = market.mentors.pattern[i // LANES]
-    late_left, late_right = _late(market, j, pattern)
+    late_left, late_right = late_of(market, j, pattern)
     if late_left > 0 or late_right > 0:
         granules = _hours_in_common(mentees.free, j, mentors.free, i)
         share = np.float32(min(1.0, granules / market.scale.plenty))
         left += late_left * share
         right += late_right * share
     rate = market.scale.rate[market.mentees.pattern[j], pattern]
-    score = np.float64(min(np.float32(1), np.sqrt(np.float32(left * right * rate))))
+    product = max(np.float32(0), np.float32(left * right * rate))
+    score = np.float64(min(np.float32(1), np.sqrt(product)))
     here, there = mentees.key[j, 0] & LOW, mentors.key[i, 0] & LOW
     return float(score if here == there and market.where.later[here] else score + FIRST)
 
 
 @inlined
-def _add_up(market: Market, j: int, block: int, sums: F32) -> None:
+def add_up(market: Market, j: int, block: int, sums: F32) -> None:
     """Fill `sums` with mentee j's sums over a block of mentors, both sides'."""
     mentees, mentors, sides = market.mentees, market.mentors, market.scale.sides
     begin, end = mentees.terms[j, 0], mentees.terms[j, 1]
@@ -194,7 +198,7 @@ def _add_up(market: Market, j: int, block: int, sums: F32) -> None:
 def _worth_a_look(market: Market, j: int, block: int, root: float, sums: F32) -> np.uint64:
     """Return a word with a bit for each mentor of a block who might be better than the worst."""
     mentors = market.mentors
-    late_left, late_right = _late(market, j, mentors.pattern[block])
+    late_left, late_right = late_of(market, j, mentors.pattern[block])
     rate = market.scale.rate[market.mentees.pattern[j], mentors.pattern[block]]
     worth: np.uint64 = beating(sums, late_left, late_right, _mark(root, rate))
     return np.uint64(mentors.open[block] & worth)
@@ -215,18 +219,39 @@ def best_mentors(which: I64, market: Market, sums: F32, keys: F64, found: I32) -
             j = which[n]
             if not mentees.open[j] or not mentors.open[block]:
                 continue
-            _add_up(market, j, block, sums)
+            add_up(market, j, block, sums)
             worth = _worth_a_look(market, j, block, keys[n, 0], sums)
             while worth:
                 lane = lowest(worth)
                 worth &= worth - np.uint64(1)
                 i = block * LANES + lane
-                key = _key(market, j, i, sums[0, lane], sums[1, lane])
-                is_better = _is_worse(keys[n, 0], found[n, 0], key, i, mentees.lot[j], mentors.lot)
+                key = key_of(market, j, i, sums[0, lane], sums[1, lane])
+                is_better = is_worse(keys[n, 0], found[n, 0], key, i, mentees.lot[j], mentors.lot)
                 if is_better and fits(mentees.columns, j, mentors.columns, i, market.where):
-                    _replace_worst(keys[n], found[n], key, i, mentees.lot[j], mentors.lot)
+                    replace_worst(keys[n], found[n], key, i, mentees.lot[j], mentors.lot)
     for n in range(len(which)):
-        _best_first(keys[n], found[n], mentees.lot[which[n]], mentors.lot)
+        best_first(keys[n], found[n], mentees.lot[which[n]], mentors.lot)
+
+
+def best_lines(market: Market, lines: I64, k: int) -> tuple[F64, I32]:
+    """Return (keys, mentors' lines), both [len(lines), k], of the mentees on these lines.
+
+    See `best_mentors`. It runs on all processors and without the interpreter's lock.
+    """
+    keys = np.empty((len(lines), k))
+    found = np.empty((len(lines), k), np.int32)
+
+    def part(begin: int) -> None:
+        own = slice(begin, begin + _TOGETHER)
+        best_mentors(lines[own], market, np.empty((2, LANES), np.float32), keys[own], found[own])
+
+    begins = range(0, len(lines), _TOGETHER)
+    if len(begins) == 1:
+        part(0)
+    else:
+        with ThreadPoolExecutor() as processors:
+            list(processors.map(part, begins))
+    return keys, found
 
 
 @compiled
@@ -244,16 +269,16 @@ def best_mentees(i: int, market: Market, keys: F64, found: I32) -> None:
     for j in range(len(mentees.open)):
         if not mentees.open[j]:
             continue
-        left, right = _add_up_one(market, j, block, lane)
-        key = _key(market, j, i, left, right)
-        is_better = _is_worse(keys[0], found[0], key, j, mentors.lot[i], mentees.lot)
+        left, right = add_up_one(market, j, block, lane)
+        key = key_of(market, j, i, left, right)
+        is_better = is_worse(keys[0], found[0], key, j, mentors.lot[i], mentees.lot)
         if is_better and fits(mentees.columns, j, mentors.columns, i, market.where):
-            _replace_worst(keys, found, key, j, mentors.lot[i], mentees.lot)
-    _best_first(keys, found, mentors.lot[i], mentees.lot)
+            replace_worst(keys, found, key, j, mentors.lot[i], mentees.lot)
+    best_first(keys, found, mentors.lot[i], mentees.lot)
 
 
 @inlined
-def _add_up_one(market: Market, j: int, block: int, lane: int) -> tuple[np.float32, np.float32]:
+def add_up_one(market: Market, j: int, block: int, lane: int) -> tuple[np.float32, np.float32]:
     """Return mentee j's sums over one mentor, both sides'."""
     mentees, mentors = market.mentees, market.mentors
     side = market.scale.sides[mentees.pattern[j], mentors.pattern[block]]

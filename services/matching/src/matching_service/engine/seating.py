@@ -9,6 +9,9 @@ from matching_service.engine.columns import I32, I64
 from matching_service.engine.jit import inlined
 
 NOBODY = -1
+AT_A_PRICE = 1 << 30
+"""The seats of a bench that has room for all, at a price that is given and does not move."""
+U8 = npt.NDArray[np.uint8]
 
 
 class Arcs(NamedTuple):
@@ -32,58 +35,114 @@ class Arcs(NamedTuple):
 
 
 class State(NamedTuple):
-    """An assignment, and the prices that show it to be best."""
+    """An assignment, and the prices that show it to be best.
 
+    A mentee who wants several mentors has a unit for each; most have one. Benches are counted
+    among the mentors, behind them: who is on one has no mentor, and is there with one unit.
+    """
+
+    units: I64
+    """[mentees + 1]: where each mentee's units begin."""
+    whose: I32
+    """[units]: the mentee."""
     arc: I64
-    """[mentees]: the arc on which somebody is matched, -1 for none."""
+    """[units]: the arc on which one is matched, -1 for none."""
     at: I32
-    """[mentees]: the mentor there, -1 for none."""
+    """[units]: the mentor there, -1 for none."""
     worth: I64
-    """[mentees]: the value of that arc."""
-    there: npt.NDArray[np.uint8]
+    """[units]: the value of that arc."""
+    there: U8
     """[mentees]: 1 for who takes part."""
+    has: I32
+    """[mentees]: how many mentors one has."""
     seats: I32
-    """[mentors]"""
+    """[mentors]: see `AT_A_PRICE`"""
     taken: I32
     """[mentors]"""
     price: I64
     """[mentors]"""
-    first: I32
-    """[mentors]: the first of those who are matched with a mentor, -1 for none."""
-    following: I32
-    previous: I32
-    """[mentees]: a mentor's others, after and before somebody."""
+    first: I64
+    """[mentors]: the first of the units that are matched with a mentor, -1 for none."""
+    following: I64
+    previous: I64
+    """[units]: a mentor's others, after and before one."""
+    benches: int
+    """How many mentors come before the benches."""
+    first_one: int
+    """What somebody's first mentor is worth above the score, which a second one is not."""
 
 
 @inlined
-def enter(arcs: Arcs, state: State, mentee: int, arc: int) -> None:
-    """Seat a mentee, who has no seat, on an arc."""
+def enter(arcs: Arcs, state: State, unit: int, arc: int) -> None:
+    """Seat a unit, which has no seat, on an arc."""
     mentor = arcs.mentor[arc]
-    state.arc[mentee], state.at[mentee], state.worth[mentee] = arc, mentor, arcs.value[arc]
+    state.arc[unit], state.at[unit], state.worth[unit] = arc, mentor, arcs.value[arc]
     state.taken[mentor] += 1
-    state.previous[mentee], state.following[mentee] = NOBODY, state.first[mentor]
+    if mentor < state.benches:
+        state.has[state.whose[unit]] += 1
+    state.previous[unit], state.following[unit] = NOBODY, state.first[mentor]
     if state.first[mentor] >= 0:
-        state.previous[state.first[mentor]] = mentee
-    state.first[mentor] = mentee
+        state.previous[state.first[mentor]] = unit
+    state.first[mentor] = unit
 
 
 @inlined
-def step_out(state: State, mentee: int) -> None:
-    """Have a mentee get up from their seat."""
-    mentor = state.at[mentee]
-    before, after = state.previous[mentee], state.following[mentee]
+def step_out(state: State, unit: int) -> None:
+    """Have a unit get up from its seat."""
+    mentor = state.at[unit]
+    before, after = state.previous[unit], state.following[unit]
     if before >= 0:
         state.following[before] = after
     else:
         state.first[mentor] = after
     if after >= 0:
         state.previous[after] = before
-    state.arc[mentee] = state.at[mentee] = NOBODY
+    state.arc[unit] = state.at[unit] = NOBODY
     state.taken[mentor] -= 1
+    if mentor < state.benches:
+        state.has[state.whose[unit]] -= 1
 
 
 @inlined
-def gain_of(state: State, mentee: int) -> int:
-    """Return what a mentee has: 0 for who is not matched."""
-    mentor = state.at[mentee]
-    return int(state.worth[mentee] - state.price[mentor]) if mentor >= 0 else 0
+def gain_of(state: State, unit: int) -> int:
+    """Return what a unit that has a seat gains by it."""
+    return int(state.worth[unit] - state.price[state.at[unit]])
+
+
+@inlined
+def others(state: State, unit: int) -> int:
+    """Return how many mentors a unit's mentee has besides that unit's."""
+    at = state.at[unit]
+    return int(state.has[state.whose[unit]] - (1 if 0 <= at < state.benches else 0))
+
+
+@inlined
+def is_used(state: State, mentee: int, arc: int) -> bool:
+    """Tell whether a mentee is matched on an arc of theirs."""
+    for unit in range(state.units[mentee], state.units[mentee + 1]):
+        if state.arc[unit] == arc:
+            return True
+    return False
+
+
+@inlined
+def is_on_a_bench(state: State, mentee: int) -> bool:
+    """Tell whether a mentee has no mentor and a place on a bench."""
+    for unit in range(state.units[mentee], state.units[mentee + 1]):
+        if state.at[unit] >= state.benches:
+            return True
+    return False
+
+
+@inlined
+def at_stake(state: State, mentee: int) -> int:
+    """Return what a mentor has to offer a mentee to be better than the least of what they have."""
+    least, free = -1, False
+    for unit in range(state.units[mentee], state.units[mentee + 1]):
+        if state.at[unit] < 0:
+            free = True
+        elif least < 0 or gain_of(state, unit) < least:
+            least = gain_of(state, unit)
+    if least < 0:
+        return 0
+    return min(least, state.first_one) if free and state.has[mentee] > 0 else least

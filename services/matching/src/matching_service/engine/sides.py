@@ -9,7 +9,7 @@ import numpy as np
 from matching_service.domain.pool import Context, Mentee, Mentor
 from matching_service.domain.rules.rule import Rule
 from matching_service.engine import scan
-from matching_service.engine.columns import Layout, Lines, roomy
+from matching_service.engine.columns import I64, Layout, Lines, roomy
 from matching_service.engine.features import Column, Features, Fresh
 from matching_service.engine.lanes import LANES
 from matching_service.engine.patterns import Patterns
@@ -32,12 +32,19 @@ class Side:
         self.columns = Lines(layout)
         self._context = context
         self._lots = np.zeros(_ROOM, np.uint64)
+        self.room = np.zeros(_ROOM, np.int32)
+        """By line: how many mentors a mentee would like, or how many seats a mentor has."""
 
     def center(self, line: int) -> int:
         """Return the number of the center of the person on a line."""
         return int(self.columns.columns.key[line, 0] & LOW)
 
-    def _seat(self, person_id: UUID, line: int) -> None:
+    def takes_part(self) -> I64:
+        """Return the lines of who breaks no rule alone, by lot: who comes first is nobody's choice."""
+        lines = np.array([line for line, rules in self.alone.items() if not rules], np.int64)
+        return lines[np.argsort(self._lots[lines], kind="stable")]
+
+    def _seat(self, person_id: UUID, line: int, room: int) -> None:
         """Give a person a line."""
         self.lines[person_id] = line
         self.ids += [person_id] * (line + 1 - len(self.ids))
@@ -45,6 +52,8 @@ class Side:
         programme = self._context.programme
         text = f"{programme.programme_id}/{programme.criteria_version}/{person_id}"
         self._lots = roomy(self._lots, line + 1)
+        self.room = roomy(self.room, line + 1)
+        self.room[line] = room
         self._lots[line] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
@@ -82,7 +91,7 @@ class MenteeSide(Side):
         if line is None:
             line = self._free.pop() if self._free else len(self.ids)
         self.columns.write(line, mentee.person, mentee.met_before)
-        self._seat(person_id, line)
+        self._seat(person_id, line, mentee.wanted)
         self.alone[line] = alone(mentee, self._context)
         terms = self._features.terms(mentee)
         count = len(terms.rows)
@@ -146,7 +155,7 @@ class MentorSide(Side):
         if line is None:
             line = self._a_free_line(pattern)
         self.columns.write(line, mentor.person)
-        self._seat(person_id, line)
+        self._seat(person_id, line, mentor.room(self._context.programme.protected_minutes_month))
         self.alone[line] = alone(mentor, self._context)
         self._write(line, column)
         block, bit = line // LANES, np.uint64(1 << line % LANES)

@@ -1,0 +1,162 @@
+"""A round of a pool's people: who is matched with whom, told by their ids."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from matching_service.engine.cohort import Cohort, Solution, Terms
+from matching_service.engine.pool import Pool
+from matching_service.engine.round import solve
+from matching_service.engine.scan import FIRST
+
+_MOST_RETENTION = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a round keeps to. Names of centers are institution ids."""
+
+    floor: float = 0.0
+    """Every center's mentees are served at least at so much of the overall rate, from 0 to 1."""
+    floors: Mapping[str, int] = field(default_factory=dict)
+    """Center: the least number of its mentees to be served."""
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+    """Center: the largest number of its mentees to be served; each of them has one mentor at most."""
+    retention: float = 0.0
+    """What a pair that is together now counts above its score."""
+    candidates: int = 50
+    """How many pairs of each mentee to begin with: only the time depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """One pair of a round."""
+
+    mentee_id: UUID
+    mentor_id: UUID
+    score: float
+    later: bool
+    """Whether it comes after all others: a center that prefers other centers' people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a round does for one center's mentees."""
+
+    mentees: int
+    served: int
+    floor: int
+    """How many were to be served; where fewer are, no assignment serves more without another's loss."""
+
+    @property
+    def shortfall(self) -> int:
+        """How many more the floor asks for."""
+        return max(0, self.floor - self.served)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came of a round."""
+
+    matches: list[Matched]
+    unserved: list[UUID]
+    """Mentees who break no rule by themselves and have nobody."""
+    centers: dict[str, Served]
+    cohort: Cohort
+    solution: Solution
+
+    @property
+    def gap(self) -> int:
+        """By how much an assignment over all eligible pairs could be better: proved to be 0."""
+        return self.solution.bound - self.solution.value
+
+
+def hold_round(
+    pool: Pool,
+    asked: Asked | None = None,
+    incumbents: Iterable[tuple[UUID, UUID]] = (),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Round:
+    """Match a pool's people for the best, over all eligible pairs.
+
+    Args:
+        pool: everybody; it must not change meanwhile.
+        asked: what to keep to; nothing where it is not given.
+        incumbents: (mentee, mentor) who are together now, see `Asked.retention`.
+        progress: is told what is being done; it may take minutes.
+
+    Raises:
+        ValueError: something asked is out of its range; the text names it and says what to do.
+    """
+    asked = asked or Asked()
+    terms = _terms(asked, pool.centers)
+    cohort = pool.cohort(incumbents)
+    best = pool.best_lines(cohort.mentees, asked.candidates)
+    solution = solve(cohort, terms, best, progress)
+    mentee = [pool.mentee_at(line) for line in cohort.mentees.tolist()]
+    mentor = [pool.mentor_at(line) for line in cohort.mentors.tolist()]
+    pairs = zip(
+        solution.mentee.tolist(), solution.mentor.tolist(), solution.key.tolist(), strict=True
+    )
+    matches = [Matched(mentee[j], mentor[i], key % FIRST, key < FIRST) for j, i, key in pairs]
+    served = np.zeros(len(mentee), np.bool_)
+    served[solution.mentee] = True
+    return Round(
+        matches,
+        [mentee[n] for n in np.flatnonzero(~served)],
+        _centers(pool.centers, cohort, solution, served),
+        cohort,
+        solution,
+    )
+
+
+def _terms(asked: Asked, centers: Mapping[str, int]) -> Terms:
+    for complaint in _complaints(asked, centers):
+        raise ValueError(complaint)
+    floors = {centers[center]: count for center, count in asked.floors.items()}
+    ceilings = {centers[center]: count for center, count in asked.ceilings.items()}
+    return Terms(asked.floor, floors, ceilings, asked.retention)
+
+
+def _complaints(asked: Asked, centers: Mapping[str, int]) -> Iterator[str]:
+    """Give what is wrong with what is asked, and what to do."""
+    if asked.candidates < 1:
+        yield f"candidates is {asked.candidates}: give 1 or more, 50 is a good number"
+    if not 0 <= asked.floor <= 1:
+        yield f"floor is {asked.floor}: a share of the overall rate is from 0 to 1"
+    if not 0 <= asked.retention <= _MOST_RETENTION:
+        yield f"retention is {asked.retention}: give points of score, from 0 to {_MOST_RETENTION:g}"
+    yield from _complaints_of("floor", asked.floors, centers)
+    yield from _complaints_of("ceiling", asked.ceilings, centers)
+    for center in asked.floors.keys() & asked.ceilings.keys():
+        floor, most = asked.floors[center], asked.ceilings[center]
+        if floor > most:
+            yield (
+                f"center {center!r} has a floor of {floor} above its ceiling of {most}:"
+                " lower the one or raise the other"
+            )
+
+
+def _complaints_of(
+    name: str, given: Mapping[str, int], centers: Mapping[str, int]
+) -> Iterator[str]:
+    for center, count in given.items():
+        if center not in centers:
+            yield f"{name}s: nobody in the pool is of center {center!r}; there are {sorted(centers)}"
+        if count < 0:
+            yield f"the {name} of center {center!r} is {count}: give 0 or more"
+
+
+def _centers(
+    centers: Mapping[str, int], cohort: Cohort, solution: Solution, served: npt.NDArray[np.bool_]
+) -> dict[str, Served]:
+    everybody = np.bincount(cohort.centers, minlength=len(centers))
+    who = np.bincount(cohort.centers[served], minlength=len(centers))
+    return {
+        name: Served(int(everybody[n]), int(who[n]), solution.floors.get(n, 0))
+        for name, n in centers.items()
+        if everybody[n]
+    }

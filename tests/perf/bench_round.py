@@ -1,0 +1,129 @@
+"""Cohort rounds on synthetic people: time, memory, what floors and staying together cost."""
+
+import resource
+import time
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from frame import Goal, Pair, bench
+from market import parted, synthetic
+
+from matching_service.engine.cohort import Cohort, Solution, Terms
+from matching_service.engine.columns import F64, I32
+from matching_service.engine.round import solve
+from matching_service.engine.scan import FIRST, Market, best_lines
+
+NEEDS_STACK = False
+MENTORS, MENTEES = 20_000, 80_000
+FLOOR = 0.9
+_BEST = 32
+_BROKEN = 0.01
+_market = cache(synthetic)
+
+
+def cohort_of(market: Market) -> Cohort:
+    """Return who takes part: one to five seats each, one mentor wanted."""
+    open_of = np.unpackbits(market.mentors.open.view(np.uint8), bitorder="little")
+    mentors, mentees = np.flatnonzero(open_of), np.flatnonzero(market.mentees.open)
+    seats = np.random.default_rng(1).integers(1, 6, len(open_of), np.int32)[mentors]
+    return Cohort(market, mentees, mentors, np.ones(len(mentees), np.int32), seats)
+
+
+def _best(cohort: Cohort) -> tuple[F64, I32]:
+    return best_lines(cohort.market, cohort.mentees, _BEST)
+
+
+@cache
+def _compiled() -> None:
+    """Have everything compiled, or read from disk, before it is timed."""
+    cohort = cohort_of(_market(256, 1000, 1).market)
+    for floor in (0, FLOOR):
+        solve(cohort, Terms(floor=floor), _best(cohort))
+
+
+def _held(floor: float) -> tuple[Solution, float]:
+    """Return the proved best of the cohort, and the seconds from people to proof."""
+    _compiled()
+    cohort = cohort_of(_market(MENTORS, MENTEES, 1).market)
+    began = time.perf_counter()
+    found = solve(cohort, Terms(floor=floor), _best(cohort))
+    took = time.perf_counter() - began
+    assert found.value == found.bound
+    return found, took
+
+
+def _points(found: Solution) -> float:
+    return float((found.key % FIRST).sum())
+
+
+@bench(
+    "engine.round",
+    unit="s: 20k mentors x 80k mentees, floors at 0.9, from people to the proved optimum",
+    goal=Goal(30, "at_most"),
+    limit_is="none; the gap over all eligible pairs is 0 in integers",
+)
+async def held(_: object) -> Pair:
+    """A cohort's round."""
+    return Pair(_held(FLOOR)[1])
+
+
+@bench(
+    "engine.round_memory",
+    unit="GB at most in the process of that round, its market's making included",
+    goal=Goal(2, "at_most"),
+    limit_is="none",
+)
+async def memory(_: object) -> Pair:
+    """What a round takes."""
+    _held(FLOOR)
+    return Pair(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+
+
+@bench(
+    "engine.floors_time",
+    unit="s with every center's floor at 0.9 of the overall rate",
+    goal=Goal(1.2, "at_most_ratio"),
+    limit_is="the same round without floors, in seconds",
+)
+async def floors_time(_: object) -> Pair:
+    """What floors cost in time."""
+    return Pair(_held(FLOOR)[1], _held(0)[1])
+
+
+@bench(
+    "engine.floors_score",
+    unit="% of the sum of scores that floors at 0.9 cost",
+    goal=Goal(0.6, "at_most"),
+    limit_is="none",
+)
+async def floors_score(_: object) -> Pair:
+    """What floors cost in score."""
+    with_floors, without = _held(FLOOR)[0], _held(0)[0]
+    assert len(with_floors.mentee) == len(without.mentee)
+    return Pair(100 * (1 - _points(with_floors) / _points(without)))
+
+
+@bench(
+    "engine.rematch_score",
+    unit="% of the sum of scores that it costs to move nobody when 1 % of the pairs break up",
+    goal=Goal(0.15, "at_most"),
+    limit_is="none; the same people matched anew",
+)
+async def rematch_score(_: object) -> Pair:
+    """Pairs break up for good, and everybody else stays where they are."""
+    before, _took = _held(0)
+    market = _market(MENTORS, MENTEES, 1).market
+    old = cohort_of(market)
+    broken = np.random.default_rng(0).random(len(before.mentee)) < _BROKEN
+    mentee, mentor = before.mentee.astype(np.int64), before.mentor.astype(np.int64)
+    gone = old.mentees[mentee[broken]], old.mentors[mentor[broken]]
+    cohort = cohort_of(parted(market, *gone))
+    best = _best(cohort)
+    together = mentee[~broken], mentor[~broken]
+    again = solve(replace(cohort, incumbents=together), Terms(retention=10), best)
+    free = solve(cohort, Terms(), best)
+    assert again.value == again.bound
+    kept = set(zip(*(side.tolist() for side in together), strict=True))
+    assert kept <= set(zip(again.mentee.tolist(), again.mentor.tolist(), strict=True))
+    return Pair(100 * (1 - _points(again) / _points(free)))
