@@ -102,6 +102,11 @@ class Assignment:
         return np.where(at < self.state.benches, at, NOBODY).astype(np.int32)
 
     @property
+    def served(self) -> int:
+        """How many mentees have a mentor."""
+        return int(np.count_nonzero(self.state.has))
+
+    @property
     def value(self) -> int:
         """What the assignment is worth."""
         return int(events.value_of(self.state))

@@ -9,6 +9,10 @@ from matching_service.engine import scan
 from matching_service.engine.columns import F64, I32, I64
 from matching_service.engine.rules import LOW
 
+FLOOR, CEILING = "floor", "ceiling"
+Bench = tuple[int, str]
+"""A center, and FLOOR or CEILING."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -75,8 +79,8 @@ class Solution:
     """float[pairs]: `scan.best_mentors`."""
     prices: I64
     """int[m]"""
-    bench_prices: dict[tuple[int, str], int]
-    """(center, "floor" or "ceiling"): the price of its bench."""
+    bench_prices: dict[Bench, int]
+    """What a place on each bench costs: by how much a floor or a ceiling lowers the sum, at the margin."""
     floors: dict[int, int]
     """Center: how many have to be served there."""
     levels: Levels

@@ -106,7 +106,8 @@ def bar(arcs: Arcs, state: State, room: Room, arc: int) -> None:
     used = is_used(state, mentee, arc)
     arcs.value[arc] = arcs.brings[arcs.back[arc]] = NOBODY
     if used:
-        _seat_again(arcs, state, room, mentee)
+        _go(arcs, state, room, mentee)
+        _come(arcs, state, room, mentee)
 
 
 @compiled

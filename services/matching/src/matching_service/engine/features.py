@@ -15,8 +15,9 @@ Tables call the criterion itself, so they can't drift from it. Availability is a
 is worked out last, for the few pairs that it can still lift over what has been found.
 """
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matching_service.domain.criteria import CRITERIA
 from matching_service.domain.pool import Context, Mentee, Mentor
@@ -73,12 +74,23 @@ class Features:
         """Score as the programme weighs, at the context's vocabularies."""
         self._context = context
         self._weights = [one for one in weights(context) if one[0] in CRITERIA]
-        self._numbers: dict[Hashable, int] = {}
+        self._numbers: dict[tuple[Any, ...], int] = {}
         self._tables = {n: Seen(n, context) for n, *_ in self._weights if n in TABLES}
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._numbers)
+
+    @property
+    def criteria(self) -> Sequence[int]:
+        """The criterion of each feature, as its place among those that are weighed."""
+        places = {name: place for place, (name, *_) in enumerate(self._weights)}
+        return [places[name] for name, *_ in self._numbers]
+
+    @property
+    def weights(self) -> Sequence[tuple[str, float, float]]:
+        """(criterion, its weight for the mentee, for the mentor) of all that are weighed."""
+        return self._weights
 
     @property
     def tables(self) -> Sequence[str]:
@@ -174,7 +186,7 @@ class Features:
                 fresh.append(Fresh(name, second, [b for _, b in views]))
         return seen.features[number]
 
-    def _number(self, *key: Hashable) -> int:
+    def _number(self, *key: Any) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
 
 

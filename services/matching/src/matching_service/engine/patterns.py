@@ -30,6 +30,11 @@ class Patterns:
         """Return the number of a mentor's pattern."""
         return self._number(self._mentors, bits)
 
+    @property
+    def readable(self) -> tuple[list[int], list[int]]:
+        """By pattern of a mentee, and of a mentor: a bit for each weighted criterion that can be read."""
+        return list(self._mentees), list(self._mentors)
+
     def _number(self, numbers: Numbers, bits: int) -> int:
         before = len(numbers)
         number = numbers[bits]

@@ -153,6 +153,16 @@ class Pool:
         return self._mentors.ids[line]
 
     @property
+    def features(self) -> Features:
+        """What the scores are made of."""
+        return self._features
+
+    @property
+    def readable(self) -> tuple[list[int], list[int]]:
+        """See `Patterns.readable`."""
+        return self._patterns.readable
+
+    @property
     def centers(self) -> Mapping[str, int]:
         """The number of each center."""
         return {name: self._layout.centers[name] for name in self._where.known}

@@ -1,0 +1,181 @@
+"""A round's certificate: what a stranger needs to check that the round is right, and the best.
+
+Three files. The auditor's pool has what the rules and the score depend on, as arrays; the
+certificate has the terms, who is matched with whom and the prices; the public part has commitments
+to both, salted, and no more than sums. `verify` checks the first two, `commitment` ties the third.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matching_service.engine.cohort import Cohort
+from matching_service.engine.columns import I64, LANGUAGE_WORDS, Columns
+from matching_service.engine.features import LATE
+from matching_service.engine.hold import Asked, Round
+from matching_service.engine.lanes import LANES
+from matching_service.engine.pool import Pool
+from matching_service.engine.rules import LOW
+from matching_service.engine.scan import FIRST
+from matching_service.engine.verify import LISTS, pool_hash
+
+FORMAT = 1
+Sheet = dict[str, npt.NDArray[Any]]
+_HIGH = np.uint64(32)
+
+
+def sheet(pool: Pool, cohort: Cohort) -> Sheet:
+    """Return the auditor's pool of a cohort: arrays, a row a person in the cohort's order.
+
+    Pseudonyms are not in it, nor codes: languages, topics, labs are numbers whose meaning stays here.
+    """
+    market, features = cohort.market, pool.features
+    mentees, mentors = market.mentees, market.mentors
+    criteria = np.array(features.criteria, np.int64)
+    weights = np.array([[u, v] for _, u, v in features.weights], float).reshape(-1, 2)
+    names = [name for name, *_ in features.weights]
+    bounds = mentees.terms[cohort.mentees]
+    terms = _each(bounds[:, 0], bounds[:, 1])
+    row = mentees.rows[terms].astype(np.int64)
+    by = weights[criteria[row]]
+    by_mentee, by_mentor = pool.readable
+    found = {
+        "feature_criterion": criteria,
+        "term_begin": np.concatenate([[0], np.cumsum(bounds[:, 1] - bounds[:, 0])]),
+        "term_feature": row,
+        "term_mentee": _over(mentees.left[terms], by[:, 0]),
+        "term_mentor": _over(mentees.right[terms], by[:, 1]),
+        "mentor_features": mentors.tiles[
+            cohort.mentors // LANES, : len(criteria), cohort.mentors % LANES
+        ],
+        "mentee_readable": np.array(by_mentee, np.int64)[mentees.pattern[cohort.mentees]],
+        "mentor_readable": np.array(by_mentor, np.int64)[mentors.pattern[cohort.mentors // LANES]],
+        "hours_criterion": np.array([names.index(LATE) if LATE in names else -1]),
+        "plenty": np.array([market.scale.plenty]),
+        "center_refuses": market.where.broken,
+        "center_prefers_others": market.where.later,
+        "center_oldest": market.where.oldest,
+        "wanted": cohort.wanted,
+        "seats": cohort.seats,
+        "incumbent_mentee": cohort.incumbents[0],
+        "incumbent_mentor": cohort.incumbents[1],
+    }
+    sides = (
+        ("mentee", mentees.columns, cohort.mentees),
+        ("mentor", mentors.columns, cohort.mentors),
+    )
+    for side, columns, lines in sides:
+        found |= {f"{side}_{name}": array for name, array in _facts(columns, lines).items()}
+    return {name: np.ascontiguousarray(array) for name, array in found.items()}
+
+
+def _facts(columns: Columns, lines: I64) -> Sheet:
+    """Return what the rules ask of one side's people."""
+    key, first = columns.key[lines], 1 + LANGUAGE_WORDS
+    found: Sheet = {
+        "center": (key[:, 0] & LOW).astype(np.int64),
+        "lab": (key[:, 0] >> _HIGH).astype(np.int64) - 1,
+        "languages": key[:, 1:first],
+        "starts": key[:, first:],
+        "free": columns.free[lines],
+        "changed": columns.changed[lines],
+        "unit": columns.unit[lines],
+        "person": columns.person[lines],
+    }
+    for n, name in enumerate(LISTS):
+        begin, end = columns.bounds[lines, n], columns.bounds[lines, n + 1]
+        found[name] = columns.lists[_each(begin, end)]
+        found[f"{name}_begin"] = np.concatenate([[0], np.cumsum(end - begin)])
+    return found
+
+
+def _each(begin: I64, end: I64) -> I64:
+    """Return the numbers of all ranges, one range after the other."""
+    count = end - begin
+    before: I64 = np.repeat(np.cumsum(count) - count - begin, count)
+    return np.arange(len(before)) - before
+
+
+def _over(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.where(weights > 0, values / np.where(weights > 0, weights, 1), 0.0)
+
+
+def certificate(pool: Pool, held: Round, asked: Asked, of: Sheet) -> dict[str, Any]:
+    """Return the certificate of a round, ready for JSON; numbers are places in the sheet."""
+    solution, cohort, numbers = held.solution, held.cohort, pool.centers
+    programme = pool.context.programme
+    served = np.unique(solution.mentee)
+    by_center = np.bincount(cohort.centers[served], minlength=len(numbers))
+    return {
+        "format": FORMAT,
+        "programme": programme.programme_id,
+        "criteria_version": programme.criteria_version,
+        "judged_at": pool.context.now.isoformat(),
+        "pool": pool_hash(of),
+        "criteria": [name for name, *_ in pool.features.weights],
+        "weights": [[u, v] for _, u, v in pool.features.weights],
+        "terms": {
+            "floor": asked.floor,
+            "floors": {str(numbers[c]): count for c, count in asked.floors.items()},
+            "ceilings": {str(numbers[c]): count for c, count in asked.ceilings.items()},
+            "retention": asked.retention,
+        },
+        "levels": {
+            "scale": solution.levels.scale,
+            "served": solution.levels.served,
+            "bench": solution.levels.bench,
+        },
+        "centers": sorted(numbers, key=lambda name: numbers[name]),
+        "mentees": [str(pool.mentee_at(line)) for line in cohort.mentees.tolist()],
+        "mentors": [str(pool.mentor_at(line)) for line in cohort.mentors.tolist()],
+        "mentee": solution.mentee.tolist(),
+        "mentor": solution.mentor.tolist(),
+        "prices": solution.prices.tolist(),
+        "bench_prices": {
+            f"{c} {kind}": price for (c, kind), price in solution.bench_prices.items()
+        },
+        "floors": {str(center): count for center, count in solution.floors.items()},
+        "report": {
+            "served": len(served),
+            "points": float((solution.key % FIRST).sum()),
+            "served_by_center": {
+                str(n): int(by_center[n]) for n in np.unique(cohort.centers).tolist()
+            },
+        },
+    }
+
+
+def commitment(of: dict[str, Any], salt: str) -> str:
+    """Return the salted hash that ties a certificate, and through it the pool, to its public part."""
+    text = json.dumps(of, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
+
+
+def public_part(of: dict[str, Any], salt: str) -> dict[str, Any]:
+    """Return what anybody may see: terms, sums, a commitment; nothing of any one person."""
+    shown = ("format", "programme", "criteria_version", "judged_at", "criteria", "weights", "terms")
+    report = of["report"]
+    return {name: of[name] for name in shown} | {
+        "people": {"mentees": len(of["mentees"]), "mentors": len(of["mentors"])},
+        "report": {"served": report["served"], "points": round(report["points"], 3)},
+        "commitment": commitment(of, salt),
+    }
+
+
+def write(folder: Path, pool: Pool, held: Round, asked: Asked, salt: str) -> None:
+    """Write pool.npz, certificate.json, salt.txt (all three for the auditor) and public.json.
+
+    The salt is a secret that nobody can guess, such as `secrets.token_hex(32)`.
+    """
+    of = sheet(pool, held.cohort)
+    made = certificate(pool, held, asked, of)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / "pool.npz", allow_pickle=False, **of)
+    for name, value in (("certificate", made), ("public", public_part(made, salt))):
+        text = json.dumps(value, indent=1, sort_keys=True)
+        (folder / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    (folder / "salt.txt").write_text(f"{salt}\n", encoding="utf-8")
