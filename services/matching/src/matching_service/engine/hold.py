@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 
 from matching_service.engine.cohort import Cohort, Solution, Terms
+from matching_service.engine.columns import F64, I64
 from matching_service.engine.pool import Pool
+from matching_service.engine.prices import keys_of
 from matching_service.engine.round import solve
 from matching_service.engine.scan import FIRST
+from matching_service.engine.stable import stable
 
 _MOST_RETENTION = 1000.0
 
@@ -58,14 +60,20 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What came of a round."""
+class Outcome:
+    """Who is matched with whom."""
 
     matches: list[Matched]
     unserved: list[UUID]
     """Mentees who break no rule by themselves and have nobody."""
     centers: dict[str, Served]
     cohort: Cohort
+
+
+@dataclass(frozen=True, slots=True)
+class Round(Outcome):
+    """What came of a round that is the best over all, with its proof."""
+
     solution: Solution
 
     @property
@@ -96,20 +104,49 @@ def hold_round(
     cohort = pool.cohort(incumbents)
     best = pool.best_lines(cohort.mentees, asked.candidates)
     solution = solve(cohort, terms, best, progress)
+    pairs = solution.mentee.astype(np.int64), solution.mentor.astype(np.int64)
+    told = _told(pool, cohort, pairs, solution.key, solution.floors)
+    return Round(told.matches, told.unserved, told.centers, cohort, solution)
+
+
+def hold_stable(pool: Pool, progress: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Match a pool's people so that no two would both rather have each other.
+
+    Of all stable matchings it is the one that every mentee likes best. Fewer may be served than by
+    `hold_round`, the sum of scores is lower, and there are no floors.
+
+    Args:
+        pool: everybody; it must not change meanwhile.
+        progress: is told what is being done.
+    """
+    cohort = pool.cohort()
+    found = stable(cohort, pool.views, progress)
+    order = np.lexsort((found.mentor, found.mentee))
+    mentee, mentor = found.mentee[order], found.mentor[order]
+    keys = np.empty(len(mentee))
+    keys_of(cohort.market, cohort.mentees[mentee], cohort.mentors[mentor], keys)
+    return _told(pool, cohort, (mentee, mentor), keys, {})
+
+
+def _told(
+    pool: Pool, cohort: Cohort, pairs: tuple[I64, I64], keys: F64, floors: Mapping[int, int]
+) -> Outcome:
     mentee = [pool.mentee_at(line) for line in cohort.mentees.tolist()]
     mentor = [pool.mentor_at(line) for line in cohort.mentors.tolist()]
-    pairs = zip(
-        solution.mentee.tolist(), solution.mentor.tolist(), solution.key.tolist(), strict=True
-    )
-    matches = [Matched(mentee[j], mentor[i], key % FIRST, key < FIRST) for j, i, key in pairs]
+    matched = zip(pairs[0].tolist(), pairs[1].tolist(), keys.tolist(), strict=True)
     served = np.zeros(len(mentee), np.bool_)
-    served[solution.mentee] = True
-    return Round(
-        matches,
+    served[pairs[0]] = True
+    everybody = np.bincount(cohort.centers, minlength=len(pool.centers))
+    who = np.bincount(cohort.centers[served], minlength=len(pool.centers))
+    return Outcome(
+        [Matched(mentee[j], mentor[i], key % FIRST, key < FIRST) for j, i, key in matched],
         [mentee[n] for n in np.flatnonzero(~served)],
-        _centers(pool.centers, cohort, solution, served),
+        {
+            name: Served(int(everybody[n]), int(who[n]), floors.get(n, 0))
+            for name, n in pool.centers.items()
+            if everybody[n]
+        },
         cohort,
-        solution,
     )
 
 
@@ -148,15 +185,3 @@ def _complaints_of(
             yield f"{name}s: nobody in the pool is of center {center!r}; there are {sorted(centers)}"
         if count < 0:
             yield f"the {name} of center {center!r} is {count}: give 0 or more"
-
-
-def _centers(
-    centers: Mapping[str, int], cohort: Cohort, solution: Solution, served: npt.NDArray[np.bool_]
-) -> dict[str, Served]:
-    everybody = np.bincount(cohort.centers, minlength=len(centers))
-    who = np.bincount(cohort.centers[served], minlength=len(centers))
-    return {
-        name: Served(int(everybody[n]), int(who[n]), solution.floors.get(n, 0))
-        for name, n in centers.items()
-        if everybody[n]
-    }

@@ -5,7 +5,7 @@ import numpy as np
 from matching_service.domain.criteria import PLENTY_OF_SESSIONS
 from matching_service.domain.pool import Context
 from matching_service.engine import scan
-from matching_service.engine.columns import Numbers
+from matching_service.engine.columns import F64, Numbers
 from matching_service.engine.features import Features
 
 
@@ -42,11 +42,28 @@ class Patterns:
             self._lay_out()
         return number
 
-    def _lay_out(self) -> None:
+    def of_one_side(self, side: int) -> scan.Scale:
+        """Return the scale by which a key is one side's gain alone, `scan.LEFT` or `scan.RIGHT`.
+
+        Where that side can read nothing, it gains as the other does.
+        """
+        known = self._known()
+        own, other = (known[0], known[1]) if side == scan.LEFT else (known[1], known[0])
+        counts = np.where(own == 0, other, own)
+        return self.scale._replace(
+            rate=(1 / np.where(counts == 0, 1, counts) ** 2).astype(np.float32),
+            sides=np.where(own == 0, scan.LEFT + scan.RIGHT - side, side).astype(np.uint8),
+        )
+
+    def _known(self) -> F64:
+        """Return float[2, mentees' patterns, mentors' patterns]: the weights each side can read."""
         sums = [[self._features.sums(a, b) for b in self._mentors] for a in self._mentees]
-        hours = [[self._features.reads_hours(a, b) for b in self._mentors] for a in self._mentees]
         size = len(self._mentees), len(self._mentors)
-        left, right = np.moveaxis(np.array(sums).reshape(*size, 2), 2, 0)
+        return np.moveaxis(np.array(sums, float).reshape(*size, 2), 2, 0)
+
+    def _lay_out(self) -> None:
+        hours = [[self._features.reads_hours(a, b) for b in self._mentors] for a in self._mentees]
+        left, right = self._known()
         sides = np.where(right == 0, scan.LEFT, np.where(left == 0, scan.RIGHT, scan.BOTH))
         left, right = np.where(left == 0, right, left), np.where(right == 0, left, right)
         product = left * right
@@ -54,5 +71,5 @@ class Patterns:
         self.scale = self.scale._replace(
             rate=rate.astype(np.float32),
             sides=sides.astype(np.uint8),
-            hours=np.array(hours, np.uint8).reshape(size),
+            hours=np.array(hours, np.uint8).reshape(left.shape),
         )

@@ -15,6 +15,7 @@ from matching_service.engine.features import Features
 from matching_service.engine.patterns import Patterns
 from matching_service.engine.rules import BETWEEN_CENTERS, BETWEEN_PEOPLE, broken
 from matching_service.engine.sides import MenteeSide, MentorSide, Side
+from matching_service.engine.stable import Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,12 @@ class Pool:
         return scan.Market(
             self._mentees.arrays, self._mentors.arrays, self._patterns.scale, self._where.centers
         )
+
+    @property
+    def views(self) -> Views:
+        """The market as each side sees it alone."""
+        ours, theirs = self._patterns.of_one_side(scan.LEFT), self._patterns.of_one_side(scan.RIGHT)
+        return Views(self.market._replace(scale=ours), self.market._replace(scale=theirs))
 
     def cohort(self, incumbents: Iterable[tuple[UUID, UUID]] = ()) -> Cohort:
         """Return who takes part in a round: all who break no rule by themselves.

@@ -1,0 +1,142 @@
+"""Stable matchings: nobody would rather have each other, and no stable one is better for a mentee."""
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from services.matching.tests import reference
+from services.matching.tests.people import a_pool_of
+from services.matching.tests.test_round import a_cohort
+
+from matching_service.domain.pool import Mentee, Mentor
+from matching_service.engine import stable as stable_module
+from matching_service.engine.hold import hold_stable
+from matching_service.engine.pool import Pool
+from matching_service.engine.prices import keys_of
+from matching_service.engine.scan import FIRST
+from matching_service.engine.stable import stable
+
+SEEDS = st.integers(0, 10**9)
+
+
+def keys(pool: Pool) -> tuple[Any, Any]:
+    """Return both sides' keys of every pair of the cohort, [mentees, mentors]; -1 for no pair."""
+    cohort = pool.cohort()
+    shape = len(cohort.mentees), len(cohort.mentors)
+    ours, theirs = (index.ravel() for index in np.indices(shape))
+    found = []
+    for view in pool.views:
+        out = np.empty(len(ours))
+        keys_of(view, cohort.mentees[ours], cohort.mentors[theirs], out)
+        found.append(out.reshape(shape))
+    return found[0], found[1]
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=SEEDS, first=st.sampled_from([1, 2, 64]))
+def test_no_pair_would_rather_have_each_other(seed: int, first: int) -> None:
+    pool, *_ = a_cohort(seed)
+    cohort = pool.cohort()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stable_module, "_LIST", first)
+        found = stable(cohort, pool.views)
+
+    ours, theirs = keys(pool)
+    of_mentee, of_mentor = defaultdict(set), defaultdict(set)
+    for j, i in zip(found.mentee.tolist(), found.mentor.tolist(), strict=True):
+        assert ours[j, i] >= 0
+        of_mentee[j].add(i)
+        of_mentor[i].add(j)
+    assert all(len(of_mentee[j]) <= cohort.wanted[j] for j in of_mentee)
+    assert all(len(of_mentor[i]) <= cohort.seats[i] for i in of_mentor)
+    for j, i in np.argwhere(ours >= 0).tolist():
+        if i in of_mentee[j]:
+            continue
+        has_room = len(of_mentee[j]) < cohort.wanted[j]
+        would = has_room or ours[j, i] > min(ours[j, other] for other in of_mentee[j])
+        is_free = len(of_mentor[i]) < cohort.seats[i]
+        welcome = is_free or theirs[j, i] > min(
+            (theirs[other, i] for other in of_mentor[i]), default=np.inf
+        )
+        assert not (would and welcome)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS)
+def test_it_is_what_an_obvious_deferred_acceptance_finds(seed: int) -> None:
+    """One mentor each, keys without ties: then the mentees' best stable matching is the only one."""
+    pool, mentees, _ = a_cohort(seed)
+    for mentee in mentees:
+        pool.put_mentee(replace(mentee, wanted=1))
+    cohort = pool.cohort()
+    ours, theirs = keys(pool)
+    if _has_ties(ours) or _has_ties(theirs.T):
+        return
+
+    found = stable(cohort, pool.views)
+
+    assert dict(zip(found.mentee.tolist(), found.mentor.tolist(), strict=True)) == _obvious(
+        ours, theirs, cohort.seats
+    )
+
+
+def _has_ties(table: Any) -> bool:
+    return any(len(np.unique(row[row >= 0])) < (row >= 0).sum() for row in table)
+
+
+def _obvious(ours: Any, theirs: Any, seats: Any) -> dict[int, int]:
+    lists = {j: [i for i in np.argsort(-row) if row[i] >= 0] for j, row in enumerate(ours)}
+    kept: dict[int, list[int]] = defaultdict(list)
+    free = list(lists)
+    while free:
+        j = free.pop(0)
+        if not lists[j]:
+            continue
+        i = lists[j].pop(0)
+        kept[i].append(j)
+        if len(kept[i]) > seats[i]:
+            loser = min(kept[i], key=lambda other: theirs[other, i])
+            kept[i].remove(loser)
+            free.append(loser)
+    return {j: i for i, those in kept.items() for j in those}
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=SEEDS)
+def test_each_side_sees_its_own_gain(seed: int) -> None:
+    context, (mentees, mentors), _ = a_pool_of(seed, 5, 5)
+    pool = Pool(context, mentees, mentors)
+    cohort = pool.cohort()
+    ours_by, theirs_by = ({m.person.person_id: m for m in side} for side in (mentees, mentors))
+    left, right = keys(pool)
+
+    for j, i in np.argwhere(left >= 0).tolist():
+        mentee = ours_by[pool.mentee_at(int(cohort.mentees[j]))]
+        mentor = theirs_by[pool.mentor_at(int(cohort.mentors[i]))]
+        assert isinstance(mentee, Mentee)
+        assert isinstance(mentor, Mentor)
+        fused = np.sqrt((left[j, i] % FIRST) * (right[j, i] % FIRST))
+        assert fused == pytest.approx(reference.score(mentee, mentor, context), abs=1e-6)
+
+
+def test_a_stable_round_is_told_like_any_other() -> None:
+    pool, mentees, _ = a_cohort(3)
+    cohort = pool.cohort()
+
+    told = hold_stable(pool)
+
+    found = stable(cohort, pool.views)
+    assert len(told.matches) == len(found.mentee) > 0
+    assert all(not pool.broken(m.mentee_id, m.mentor_id) for m in told.matches)
+    served = {m.mentee_id for m in told.matches}
+    assert len(served) + len(told.unserved) == len(cohort.mentees)
+    assert sum(center.served for center in told.centers.values()) == len(served)
+    by_id = {m.person.person_id: m for m in mentees}
+    for one in told.matches:
+        assert one.mentee_id in by_id
+        again = pool.best_mentors([one.mentee_id], 6)[0]
+        assert {c.person_id: c.score for c in again}[one.mentor_id] == one.score
