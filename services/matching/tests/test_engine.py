@@ -27,6 +27,7 @@ from matching_service.domain.criteria import CRITERIA
 from matching_service.domain.pool import Pair
 from matching_service.domain.rules.book import RULES
 from matching_service.domain.score import score
+from matching_service.engine import jit, scan
 from matching_service.engine.pool import Pool
 
 SEEDS = st.integers(0, 10**9)
@@ -179,3 +180,19 @@ def test_the_example_in_the_readme_prints_what_it_says(capsys: pytest.CaptureFix
     exec(code, {})  # noqa: S102 - our own page
 
     assert capsys.readouterr().out == printed
+
+
+def test_what_was_compiled_is_kept_for_just_these_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    jit._stamp.cache_clear()
+    before = jit._stamp()
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: read(path) + (b"#" if path.name == "rules.py" else b"")
+    )
+    jit._stamp.cache_clear()
+    after = jit._stamp()
+    monkeypatch.undo()
+    jit._stamp.cache_clear()
+
+    assert jit._stamp() == before != after
+    assert before in scan.best_mentors._cache._cache_path  # type: ignore[attr-defined]

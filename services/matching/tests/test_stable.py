@@ -68,28 +68,34 @@ def test_no_pair_would_rather_have_each_other(seed: int, first: int) -> None:
 @settings(deadline=None, max_examples=30)
 @given(seed=SEEDS)
 def test_it_is_what_an_obvious_deferred_acceptance_finds(seed: int) -> None:
-    """One mentor each, keys without ties: then the mentees' best stable matching is the only one."""
+    """One mentor each, ties broken by lots: then the mentees' best stable matching is the only one."""
     pool, mentees, _ = a_cohort(seed)
     for mentee in mentees:
         pool.put_mentee(replace(mentee, wanted=1))
     cohort = pool.cohort()
     ours, theirs = keys(pool)
-    if _has_ties(ours) or _has_ties(theirs.T):
-        return
+    lots = cohort.market.mentees.lot[cohort.mentees], cohort.market.mentors.lot[cohort.mentors]
 
     found = stable(cohort, pool.views)
 
     assert dict(zip(found.mentee.tolist(), found.mentor.tolist(), strict=True)) == _obvious(
-        ours, theirs, cohort.seats
+        ours, theirs, cohort.seats, [[_lot(int(a), int(b)) for b in lots[1]] for a in lots[0]]
     )
 
 
-def _has_ties(table: Any) -> bool:
-    return any(len(np.unique(row[row >= 0])) < (row >= 0).sum() for row in table)
+def _lot(ours: int, theirs: int) -> int:
+    """Return a pair's lot: splitmix64's finalizer of the sum, in Python's own numbers."""
+    mixed, word = (ours + theirs) % 2**64, 2**64
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % word
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB % word
+    return mixed ^ mixed >> 31
 
 
-def _obvious(ours: Any, theirs: Any, seats: Any) -> dict[int, int]:
-    lists = {j: [i for i in np.argsort(-row) if row[i] >= 0] for j, row in enumerate(ours)}
+def _obvious(ours: Any, theirs: Any, seats: Any, lots: list[list[int]]) -> dict[int, int]:
+    lists = {}
+    for j, row in enumerate(ours):
+        ranked = [(-row[i], -lots[j][i], i) for i in np.flatnonzero(row >= 0).tolist()]
+        lists[j] = [i for *_, i in sorted(ranked)]
     kept: dict[int, list[int]] = defaultdict(list)
     free = list(lists)
     while free:
@@ -99,7 +105,7 @@ def _obvious(ours: Any, theirs: Any, seats: Any) -> dict[int, int]:
         i = lists[j].pop(0)
         kept[i].append(j)
         if len(kept[i]) > seats[i]:
-            loser = min(kept[i], key=lambda other: theirs[other, i])
+            loser = min(kept[i], key=lambda other: (theirs[other, i], lots[other][i]))
             kept[i].remove(loser)
             free.append(loser)
     return {j: i for i, those in kept.items() for j in those}

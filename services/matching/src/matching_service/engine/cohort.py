@@ -7,6 +7,7 @@ import numpy as np
 
 from matching_service.engine import scan
 from matching_service.engine.columns import F64, I32, I64
+from matching_service.engine.prices import keys_of
 from matching_service.engine.rules import LOW
 
 FLOOR, CEILING = "floor", "ceiling"
@@ -43,6 +44,22 @@ class Cohort:
     """int[m]"""
     incumbents: tuple[I64, I64] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
     """Pairs that are together now, as places in `mentees` and in `mentors`."""
+
+    @property
+    def places(self) -> I32:
+        """int32[mentors' lines]: each line's place in `mentors`, -1 for none."""
+        places = np.full(len(self.market.mentors.lot), -1, np.int32)
+        places[self.mentors] = np.arange(len(self.mentors))
+        return places
+
+    def keys(self, mentees: I64, mentors: I64, market: scan.Market | None = None) -> F64:
+        """Return float[n]: the keys of pairs of places, in the cohort's market if no other is given.
+
+        -1 where a rule is broken.
+        """
+        keys = np.empty(len(mentees))
+        keys_of(market or self.market, self.mentees[mentees], self.mentors[mentors], keys)
+        return keys
 
     @property
     def centers(self) -> I64:
@@ -88,5 +105,5 @@ class Solution:
     bound: int
     passes: int
     added: int
-    """Pairs that dense passes added."""
+    """Pairs that were added because they offered more than they cost."""
     arcs: int

@@ -40,7 +40,8 @@ def _seat(arcs: Arcs, state: State, room: Room, unit: int) -> None:
 
 
 @compiled
-def _come(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
+def join(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
+    """Take a mentee in who does not take part yet."""
     state.there[mentee] = 1
     begin = state.units[mentee]
     for unit in range(begin, state.units[mentee + 1]):
@@ -50,7 +51,8 @@ def _come(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
 
 
 @compiled
-def _go(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
+def leave(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
+    """Let a mentee go."""
     state.there[mentee] = 0
     for unit in range(state.units[mentee], state.units[mentee + 1]):
         mentor = state.at[unit]
@@ -68,8 +70,8 @@ def _seat_again(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
     """
     unit = state.units[mentee]
     if state.units[mentee + 1] - unit > 1:
-        _go(arcs, state, room, mentee)
-        _come(arcs, state, room, mentee)
+        leave(arcs, state, room, mentee)
+        join(arcs, state, room, mentee)
         return
     mentor = state.at[unit]
     if mentor >= 0:
@@ -80,23 +82,11 @@ def _seat_again(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
 
 
 @compiled
-def join(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
-    """Take a mentee in who does not take part yet."""
-    _come(arcs, state, room, mentee)
-
-
-@compiled
 def join_all(arcs: Arcs, state: State, room: Room, mentees: I64) -> None:
     """Take mentees in, one after the other."""
     for mentee in mentees:
         if not state.there[mentee]:
-            _come(arcs, state, room, mentee)
-
-
-@compiled
-def leave(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
-    """Let a mentee go."""
-    _go(arcs, state, room, mentee)
+            join(arcs, state, room, mentee)
 
 
 @compiled
@@ -106,8 +96,8 @@ def bar(arcs: Arcs, state: State, room: Room, arc: int) -> None:
     used = is_used(state, mentee, arc)
     arcs.value[arc] = arcs.brings[arcs.back[arc]] = NOBODY
     if used:
-        _go(arcs, state, room, mentee)
-        _come(arcs, state, room, mentee)
+        leave(arcs, state, room, mentee)
+        join(arcs, state, room, mentee)
 
 
 @compiled
@@ -126,7 +116,8 @@ def allow(arcs: Arcs, state: State, room: Room, arc: I64, value: I64) -> None:
 
 
 @compiled
-def _set_seats(arcs: Arcs, state: State, room: Room, mentor: int, seats: int) -> None:
+def set_seats(arcs: Arcs, state: State, room: Room, mentor: int, seats: int) -> None:
+    """Let a mentor have so many seats from now on."""
     while state.seats[mentor] < seats:
         if state.seats[mentor] == 0:
             state.price[mentor] = _first_price(arcs, state, mentor)
@@ -155,16 +146,10 @@ def _first_price(arcs: Arcs, state: State, mentor: int) -> int:
 
 
 @compiled
-def set_seats(arcs: Arcs, state: State, room: Room, mentor: int, seats: int) -> None:
-    """Let a mentor have so many seats from now on."""
-    _set_seats(arcs, state, room, mentor, seats)
-
-
-@compiled
 def open_seats(arcs: Arcs, state: State, room: Room, mentors: I64, seats: I32) -> None:
     """Let mentors have so many seats from now on, one mentor after the other."""
     for n in range(len(mentors)):
-        _set_seats(arcs, state, room, mentors[n], seats[n])
+        set_seats(arcs, state, room, mentors[n], seats[n])
 
 
 @inlined

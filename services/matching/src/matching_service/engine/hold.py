@@ -9,7 +9,6 @@ import numpy as np
 from matching_service.engine.cohort import Cohort, Solution, Terms
 from matching_service.engine.columns import F64, I64
 from matching_service.engine.pool import Pool
-from matching_service.engine.prices import keys_of
 from matching_service.engine.round import solve
 from matching_service.engine.scan import FIRST
 from matching_service.engine.stable import stable
@@ -123,9 +122,7 @@ def hold_stable(pool: Pool, progress: Callable[[str], None] = lambda _: None) ->
     found = stable(cohort, pool.views, progress)
     order = np.lexsort((found.mentor, found.mentee))
     mentee, mentor = found.mentee[order], found.mentor[order]
-    keys = np.empty(len(mentee))
-    keys_of(cohort.market, cohort.mentees[mentee], cohort.mentors[mentor], keys)
-    return _told(pool, cohort, (mentee, mentor), keys, {})
+    return _told(pool, cohort, (mentee, mentor), cohort.keys(mentee, mentor), {})
 
 
 def _told(

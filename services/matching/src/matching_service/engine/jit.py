@@ -16,21 +16,23 @@ _SETTINGS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 
 
 class WholeEngine(InTreeCacheLocator):
-    """Where compiled functions are kept, and whether they are still those of the sources.
+    """Where compiled functions are kept: in a folder for just these sources of the engine.
 
     Numba looks at the file of a function only, but what is inlined comes from others: a function
-    that was compiled with yesterday's score would go on to be used. So every source counts.
+    that was compiled with yesterday's score would go on to be used. And it cannot read what was
+    kept under a type that has another name today.
     """
 
-    def get_source_stamp(self) -> bytes:
-        """Return what differs where any source of the engine does."""
-        return _stamp()
+    def get_cache_path(self) -> str:
+        """Return a folder that differs where any source of the engine does."""
+        folder = cast("Any", super()).get_cache_path()
+        return str(Path(folder) / f"compiled-{_stamp()}")
 
 
 @cache
-def _stamp() -> bytes:
+def _stamp() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).digest()
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 cast("Any", config).CACHE_LOCATOR_CLASSES = f"{__name__}.{WholeEngine.__name__}"

@@ -22,7 +22,7 @@ from matching_service.engine.scan import Market, add_up_one, is_worse, key_of, r
 _TOGETHER = 512
 
 
-class Asked(NamedTuple):
+class Question(NamedTuple):
     """Whose pairs are looked at, and what they have to beat; gains are in units of 1 / scale."""
 
     lines: I64
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
 @compiled
 def _offering_more(
-    asked: Asked, begin: int, end: int, market: Market, gains: F64, found: I32
+    asked: Question, begin: int, end: int, market: Market, gains: F64, found: I32
 ) -> None:
     mentees, mentors, lots = market.mentees, market.mentors, market.mentors.lot
     for n in range(begin, end):
@@ -58,7 +58,7 @@ def _offering_more(
                 replace_worst(gains[n], found[n], gain, i, lot, lots)
 
 
-def offering_more(market: Market, asked: Asked, k: int) -> tuple[F64, I32]:
+def offering_more(market: Market, asked: Question, k: int) -> tuple[F64, I32]:
     """Return whom each mentee could gain more from than they have: (gains, mentors' lines), [n, k].
 
     No more than k each, the best; where there is nobody (-1) the gain is the stake. Pairs that are

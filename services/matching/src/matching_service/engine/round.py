@@ -7,8 +7,9 @@ after all others (`Centers.later`) counts two points less than its score.
 1. Each mentee's best `candidates` from the exact scan are the arcs of an `Assignment`.
 2. Seats come in one by one where mentees are many, mentees where seats are; each finds its best place
    by a shortest path. Scarce things have short paths.
-3. The dense pass compares every eligible pair with the prices. Pairs that offer more become arcs,
-   who gains moves, and so on until no pair does: value equals bound over all pairs, in integers.
+3. Every other eligible pair is held against the prices (`prices`: most are known to be worth too
+   little without a look). Pairs that offer more become arcs, who gains moves, and so on until no pair
+   does: value equals bound over all pairs, in integers.
 
 Why one number can stand for the three levels: any assignment can be extended to one that serves as
 many as possible without leaving out anybody who is served (an augmenting path ends at somebody new),
@@ -25,14 +26,14 @@ from matching_service.engine.assign import Assignment
 from matching_service.engine.cohort import Cohort, Levels, Solution, Terms
 from matching_service.engine.columns import F64, I32, I64
 from matching_service.engine.floors import Benches
-from matching_service.engine.prices import Asked, keys_of, offering_more
+from matching_service.engine.prices import Question, offering_more
 from matching_service.engine.scan import FIRST
 
 _FINEST = 1 << 24
 """Units of a score of 1, at most: a score has 24 bits."""
 _COARSEST = 1 << 12
 _BITS = 62
-_MORE_AT_ONCE = 5  # pairs that a dense pass may add for each mentee
+_MORE_AT_ONCE = 5  # pairs that a pass may add for each mentee
 
 
 def solve(
@@ -80,7 +81,7 @@ class _Table:
         has_ceiling = np.isin(cohort.centers, list(terms.ceilings))
         self._wanted = np.where(has_ceiling, 1, cohort.wanted).astype(np.int32)
         self.levels = self._weighed()
-        self._keys = _Keys(cohort)
+        self._places = cohort.places
         last = np.where(best[1][:, -1] < 0, -np.inf, best[0][:, -1])
         self._last = np.rint(last * self.levels.scale)
         self.made = self._begun(best)
@@ -104,12 +105,12 @@ class _Table:
     def _begun(self, best: tuple[F64, I32]) -> Assignment:
         cohort, many = self._cohort, len(self._cohort.mentors)
         keys, lines = best
-        places = self._keys.places[lines]
+        places = self._places[lines]
         who, nth = np.nonzero((lines >= 0) & (places >= 0))
         mentors, values = places[who, nth], self._values(keys[who, nth])
         ours, theirs = cohort.incumbents
         bonus = round(self._terms.retention * self.levels.scale)
-        together = self._keys.of(ours, theirs)
+        together = cohort.keys(ours, theirs)
         fit = together >= 0
         ours, theirs, together = ours[fit], theirs[fit], together[fit]
         known = np.isin(who * many + mentors, ours * many + theirs)
@@ -158,7 +159,7 @@ class _Table:
         price = made.state.price[: len(cohort.seats)] - levels.first
         order = np.argsort(price, kind="stable")
         order = order[cohort.seats[order] > 0]
-        asked = Asked(
+        asked = Question(
             cohort.mentees,
             self._last,
             made.stakes.astype(float),
@@ -169,7 +170,7 @@ class _Table:
         k = _MORE_AT_ONCE + int(self._wanted.max(initial=1)) - 1
         gains, lines = offering_more(cohort.market, asked, k)
         who, nth = np.nonzero(lines >= 0)
-        mentors = self._keys.places[lines[who, nth]]
+        mentors = self._places[lines[who, nth]]
         new = ~made.has(who, mentors)
         who, nth, mentors = who[new], nth[new], mentors[new]
         values = gains[who, nth].astype(np.int64) + made.state.price[mentors]
@@ -184,7 +185,7 @@ class _Table:
         return Solution(
             mentee,
             mentor[matched],
-            self._keys.of(mentee.astype(np.int64), mentor[matched].astype(np.int64)),
+            self._cohort.keys(mentee.astype(np.int64), mentor[matched].astype(np.int64)),
             made.state.price[:many].copy(),
             {bench: int(made.state.price[many + n]) for n, bench in enumerate(self.benches.seats)},
             dict(self.benches.floors),
@@ -195,20 +196,3 @@ class _Table:
             added,
             len(made.arcs.mentee),
         )
-
-
-class _Keys:
-    """Keys of single pairs of a cohort."""
-
-    def __init__(self, cohort: Cohort) -> None:
-        self._cohort = cohort
-        self.places = np.full(len(cohort.market.mentors.lot), -1, np.int32)
-        """Each line's place among the cohort's mentors, -1 for none."""
-        self.places[cohort.mentors] = np.arange(len(cohort.mentors))
-
-    def of(self, mentees: I64, mentors: I64) -> F64:
-        """Return float[n]: the pairs' keys; -1 where a rule is broken."""
-        keys = np.empty(len(mentees))
-        cohort = self._cohort
-        keys_of(cohort.market, cohort.mentees[mentees], cohort.mentors[mentors], keys)
-        return keys

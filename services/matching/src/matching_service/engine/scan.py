@@ -21,7 +21,7 @@ U32 = npt.NDArray[np.uint32]
 
 FIRST = 2.0
 """What a key has above the score in [0, 1], unless the pair comes after all others (`Centers.later`)."""
-SLACK = np.float32(1 - 1e-5)  # a mark is that much lower, and the score itself decides then
+_SLACK = np.float32(1 - 1e-5)  # a mark is that much lower, and the score itself decides then
 _TOGETHER = 128  # mentees who are scored block by block together: their best stay in the cache
 BOTH, LEFT, RIGHT = 0, 1, 2
 
@@ -116,7 +116,7 @@ def replace_worst(keys: F64, found: I32, key: float, who: int, lot: np.uint64, l
 
 
 @inlined
-def best_first(keys: F64, found: I32, lot: np.uint64, lots: U64) -> None:
+def _best_first(keys: F64, found: I32, lot: np.uint64, lots: U64) -> None:
     """Sort a heap, the best first."""
     for size in range(len(keys) - 1, 0, -1):
         key, who = keys[0], found[0]
@@ -131,7 +131,7 @@ def _mark(root: float, rate: np.float32) -> np.float32:
     floor = root - FIRST
     if floor < 0:
         return np.float32(-1)
-    return np.float32(floor * floor / rate) * SLACK - np.float32(1e-12)
+    return np.float32(floor * floor / rate) * _SLACK - np.float32(1e-12)
 
 
 @inlined
@@ -152,7 +152,7 @@ class Market(NamedTuple):
 
 
 @inlined
-def late_of(market: Market, j: int, pattern: int) -> tuple[np.float32, np.float32]:
+def _late(market: Market, j: int, pattern: int) -> tuple[np.float32, np.float32]:
     """Return the weight of availability in both sums, 0 where it can't be read."""
     ours = market.mentees.pattern[j]
     if not market.scale.hours[ours, pattern]:
@@ -166,7 +166,7 @@ def key_of(market: Market, j: int, i: int, left: np.float32, right: np.float32) 
     """Return the key of a pair from its sums, which are without availability."""
     mentees, mentors = market.mentees.columns, market.mentors.columns
     pattern = market.mentors.pattern[i // LANES]
-    late_left, late_right = late_of(market, j, pattern)
+    late_left, late_right = _late(market, j, pattern)
     if late_left > 0 or late_right > 0:
         granules = _hours_in_common(mentees.free, j, mentors.free, i)
         share = np.float32(min(1.0, granules / market.scale.plenty))
@@ -180,7 +180,7 @@ def key_of(market: Market, j: int, i: int, left: np.float32, right: np.float32) 
 
 
 @inlined
-def add_up(market: Market, j: int, block: int, sums: F32) -> None:
+def _add_up(market: Market, j: int, block: int, sums: F32) -> None:
     """Fill `sums` with mentee j's sums over a block of mentors, both sides'."""
     mentees, mentors, sides = market.mentees, market.mentors, market.scale.sides
     begin, end = mentees.terms[j, 0], mentees.terms[j, 1]
@@ -198,7 +198,7 @@ def add_up(market: Market, j: int, block: int, sums: F32) -> None:
 def _worth_a_look(market: Market, j: int, block: int, root: float, sums: F32) -> np.uint64:
     """Return a word with a bit for each mentor of a block who might be better than the worst."""
     mentors = market.mentors
-    late_left, late_right = late_of(market, j, mentors.pattern[block])
+    late_left, late_right = _late(market, j, mentors.pattern[block])
     rate = market.scale.rate[market.mentees.pattern[j], mentors.pattern[block]]
     worth: np.uint64 = beating(sums, late_left, late_right, _mark(root, rate))
     return np.uint64(mentors.open[block] & worth)
@@ -219,7 +219,7 @@ def best_mentors(which: I64, market: Market, sums: F32, keys: F64, found: I32) -
             j = which[n]
             if not mentees.open[j] or not mentors.open[block]:
                 continue
-            add_up(market, j, block, sums)
+            _add_up(market, j, block, sums)
             worth = _worth_a_look(market, j, block, keys[n, 0], sums)
             while worth:
                 lane = lowest(worth)
@@ -230,7 +230,7 @@ def best_mentors(which: I64, market: Market, sums: F32, keys: F64, found: I32) -
                 if is_better and fits(mentees.columns, j, mentors.columns, i, market.where):
                     replace_worst(keys[n], found[n], key, i, mentees.lot[j], mentors.lot)
     for n in range(len(which)):
-        best_first(keys[n], found[n], mentees.lot[which[n]], mentors.lot)
+        _best_first(keys[n], found[n], mentees.lot[which[n]], mentors.lot)
 
 
 def best_lines(market: Market, lines: I64, k: int) -> tuple[F64, I32]:
@@ -274,7 +274,7 @@ def best_mentees(i: int, market: Market, keys: F64, found: I32) -> None:
         is_better = is_worse(keys[0], found[0], key, j, mentors.lot[i], mentees.lot)
         if is_better and fits(mentees.columns, j, mentors.columns, i, market.where):
             replace_worst(keys, found, key, j, mentors.lot[i], mentees.lot)
-    best_first(keys, found, mentors.lot[i], mentees.lot)
+    _best_first(keys, found, mentors.lot[i], mentees.lot)
 
 
 @inlined

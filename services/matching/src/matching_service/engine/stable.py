@@ -19,7 +19,6 @@ from matching_service.engine import scan
 from matching_service.engine.cohort import Cohort
 from matching_service.engine.columns import F64, I32, I64, U64
 from matching_service.engine.jit import compiled, inlined
-from matching_service.engine.prices import keys_of
 from matching_service.engine.scan import draw
 
 _LIST = 64
@@ -131,7 +130,7 @@ def defer(lists: Lists, held: Held, wanted: I32, waiting: I64, count: int) -> in
                 held.has[mentee] += 1
                 was_content = held.has[loser] >= wanted[loser]
                 held.has[loser] -= 1
-                if was_content and loser != mentee:
+                if was_content:
                     waiting[top] = loser
                     top += 1
     return ended
@@ -158,8 +157,7 @@ def stable(
     cohort: Cohort, views: Views, progress: Callable[[str], None] = lambda _: None
 ) -> Stable:
     """Return the stable matching that is best for the mentees, over all eligible pairs."""
-    count, places = len(cohort.mentees), np.full(len(cohort.market.mentors.lot), -1, np.int32)
-    places[cohort.mentors] = np.arange(len(cohort.mentors))
+    count, places = len(cohort.mentees), cohort.places
     rows: list[I32] = [np.zeros(0, np.int32)] * count
     table = _Table(cohort, views)
     waiting, lengths = np.arange(count + 1), np.zeros(count, np.int64)
@@ -215,9 +213,7 @@ class _Table:
         lengths = np.array([len(row) for row in rows], np.int64)
         begin = np.concatenate([[0], np.cumsum(lengths)])
         mentor, whose = np.concatenate(rows), np.repeat(np.arange(len(rows)), lengths)
-        likes = np.empty(len(mentor))
-        lines = self._cohort.mentees[whose], self._cohort.mentors[mentor]
-        keys_of(self._views.mentors, *lines, likes)
+        likes = self._cohort.keys(whose, mentor.astype(np.int64), self._views.mentors)
         seat = np.arange(len(held.kept)) - np.repeat(held.begin[:-1], np.diff(held.begin))
         used = seat < np.repeat(held.size, np.diff(held.begin))
         place = held.kept[used]
