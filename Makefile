@@ -1,6 +1,6 @@
 # `make` alone prints the targets. Everything runs from .venv, which `setup` makes and keeps.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo secrets up down status test check fmt bench faults schemas lock wheels clean
+.PHONY: help setup kernels demo secrets up down status test check fmt bench faults schemas lock wheels clean
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
@@ -21,13 +21,16 @@ setup: ## make .venv from the locks (every other target does it by itself)
 	echo 'set-up: Python 3.11 or newer is needed and none is on PATH: install one (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python) and run this again.' >&2; \
 	exit 1
 
-demo: setup ## start the whole network and show one match through it (AGAINST=compose: the one in containers)
+kernels: setup
+	@$(BIN)/python -m matching_service.engine.warm
+
+demo: kernels ## start the whole network and show one match through it (AGAINST=compose: the one in containers)
 	@$(BIN)/oncomentor demo $(if $(AGAINST),--against $(AGAINST))
 
 secrets: setup ## make what docker-compose.yml needs: secrets, ports, .env
 	@$(BIN)/python -m devstack.containers
 
-up: setup ## start Kafka, PostgreSQL, identity, mail and the services, and leave them running
+up: kernels ## start Kafka, PostgreSQL, identity, mail and the services, and leave them running
 	@$(BIN)/oncomentor dev up
 
 down: setup ## stop what `make up` started
@@ -36,7 +39,7 @@ down: setup ## stop what `make up` started
 status: setup ## say what runs, where, and how it is
 	@$(BIN)/oncomentor dev status
 
-test: setup ## run every test, on a real Kafka and a real PostgreSQL (STACK=containers: on Docker's)
+test: kernels ## run every test, on a real Kafka and a real PostgreSQL (STACK=containers: on Docker's)
 	@$(if $(STACK),$(IN_CONTAINERS)) $(BIN)/python -m pytest -n 2 --dist loadfile
 	@$(if $(STACK),$(BIN)/python -m pytest -p no:randomly -o timeout=900 tests/containers)
 
@@ -59,7 +62,7 @@ fmt: setup ## format, and repair what ruff can repair
 bench: setup ## measure what docs promise against bare limits (ONLY=prefix for a part)
 	@$(BIN)/python tests/perf/run.py --only "$(ONLY)"
 
-faults: setup ## kill, cut and freeze things under load and judge what is left (SEED=1 CYCLES=20; CYCLE=k: that one again)
+faults: kernels ## kill, cut and freeze things under load and judge what is left (SEED=1 CYCLES=20; CYCLE=k: that one again)
 	@$(BIN)/python -m testkit.faults.campaign $(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(if $(CYCLE),--cycle $(CYCLE))
 
 schemas: setup ## regenerate schemas, samples and tables from the contracts, docs/metrics.md too

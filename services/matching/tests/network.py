@@ -39,8 +39,8 @@ from testkit.plugin import NOW
 
 E = TypeVar("E", bound=Event)
 READER_KEY = security.generate_key()
-JUDGE = Judge(TAXONOMY, BlockReader(READER_KEY))
-JOBS = jobs(JUDGE)
+READER = BlockReader(READER_KEY)
+JOBS = dict(jobs(Judge(TAXONOMY, READER)))
 MIA, MAX = person_id("mia"), person_id("max")
 _SEQUENCES = count(1)
 
@@ -248,6 +248,11 @@ def a_network(
         mentor_state(),
         mentee_state(),
     ]
+
+
+def begin_anew() -> None:
+    """Have the jobs of a process that has just started: nothing of another database in memory."""
+    JOBS.update(jobs(Judge(TAXONOMY, READER)))
 
 
 async def handle(event: Event, tx: Tx) -> Sequence[Event]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from services.matching.tests import reference
 from services.matching.tests.builders import (
     a_context,
+    a_mentee,
+    a_mentor,
+    a_person,
     a_programme,
     mentee_with,
     mentor_with,
@@ -24,7 +28,7 @@ from services.matching.tests.builders import (
 from services.matching.tests.people import a_pool_of
 
 from matching_service.domain.criteria import CRITERIA
-from matching_service.domain.pool import Pair
+from matching_service.domain.pool import Context, Mentor, Pair
 from matching_service.domain.rules.book import RULES
 from matching_service.domain.score import score
 from matching_service.engine import jit, scan
@@ -173,6 +177,48 @@ def test_people_break_every_rule_and_some_break_none() -> None:
     assert broken.keys() == {rule.name for rule in RULES} | {"none"}
 
 
+def best(mentors: list[Mentor], context: Context | None = None) -> str | None:
+    """The name of the one who fits best."""
+    mentee = a_mentee()
+    pool = Pool(context or a_context(), [mentee], mentors)
+    (found,) = pool.best_mentors([mentee.person.person_id], 1)
+    names = {person_id(name): name for name in "abcdefgh"}
+    return names[found[0].person_id] if found else None
+
+
+def test_the_best_eligible_mentor_is_chosen() -> None:
+    poor = a_mentor("a", offers=frozenset({"publishing"}))
+    full = a_mentor("b", seats=0)
+    good = a_mentor("c")
+
+    assert best([poor, full, good]) == "c"
+    assert best([full]) is None
+    assert best([]) is None
+
+
+@settings(deadline=None)
+@given(order=st.permutations(list("abcdefgh")))
+def test_ties_are_broken_alike_in_whatever_order_people_come(order: list[str]) -> None:
+    assert best([a_mentor(n) for n in order]) == best([a_mentor(n) for n in "abcdefgh"])
+
+
+def test_another_version_of_the_criteria_draws_another_lot() -> None:
+    winners = {
+        best([a_mentor(n) for n in "abcdefgh"], a_context(a_programme(criteria_version=version)))
+        for version in range(1, 9)
+    }
+
+    assert len(winners) > 1
+
+
+def test_a_center_that_prefers_others_gets_its_own_only_as_a_last_resort() -> None:
+    own = a_mentor("a", person=a_person("a"))
+    other = a_mentor("b", offers=frozenset({"publishing"}))
+
+    assert best([own, other]) == "b"
+    assert best([own]) == "a"
+
+
 def test_the_example_in_the_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     code, printed = re.findall(r"```(?:python)?\n(.*?)```", readme, re.DOTALL)[:2]
@@ -196,3 +242,32 @@ def test_what_was_compiled_is_kept_for_just_these_sources(monkeypatch: pytest.Mo
 
     assert jit._stamp() == before != after
     assert before in scan.best_mentors._cache._cache_path  # type: ignore[attr-defined]
+
+
+def test_what_was_compiled_is_read_where_nothing_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in an image: its disk is read-only and the folder is there."""
+
+    def read_only(*_: object, **__: object) -> None:
+        raise PermissionError("read-only")
+
+    source = tmp_path / "kernel.py"
+    source.write_text("def twice(x):\n    return 2 * x\n")
+    namespace: dict[str, Any] = {}
+    exec(compile(source.read_text(), str(source), "exec"), namespace)  # noqa: S102 - our own lines
+    made = jit.compiled(namespace["twice"])
+    assert made(4) == 8
+    assert list(tmp_path.rglob("*.nbc"))
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", read_only)
+
+    again = jit.compiled(namespace["twice"])
+
+    assert again(4) == 8
+    assert again.stats.cache_hits == {again.signatures[0]: 1}
+    assert again(4.5) == 9  # not kept, and no error
+
+    monkeypatch.setattr(jit, "_stamp", lambda: "others")
+    monkeypatch.setattr("os.makedirs", read_only)
+    assert jit.compiled(namespace["twice"])(4) == 8

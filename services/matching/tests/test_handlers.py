@@ -4,9 +4,9 @@ from datetime import timedelta
 import pytest
 from services.matching.tests.builders import NORTH, SOUTH, a_person, person_id
 from services.matching.tests.network import (
-    JUDGE,
     MAX,
     MIA,
+    READER,
     Matching,
     a_programme_state,
     a_response,
@@ -195,9 +195,9 @@ async def test_hours_that_scheduling_says_count_before_those_of_the_profile(
 async def test_a_survivors_block_is_kept_closed_and_opens_in_memory(matching: Matching) -> None:
     block, key = survivor_events("mia", NORTH, a_survivor(cancer_type="LUAD"))
     await matching.hears(block)
-    without_key = await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA])
+    without_key = await survivors.read_survivors(matching.tx, READER, [MIA])
     await matching.hears(key)
-    with_key = await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA, MAX])
+    with_key = await survivors.read_survivors(matching.tx, READER, [MIA, MAX])
 
     assert without_key == {MIA: None}
     assert with_key == {MIA: Survivor("LUAD", years_since_treatment=3)}
@@ -212,7 +212,7 @@ async def test_a_key_of_another_block_opens_nothing(matching: Matching) -> None:
 
     await matching.hears(block, other_key)
 
-    assert await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA]) == {MIA: None}
+    assert await survivors.read_survivors(matching.tx, READER, [MIA]) == {MIA: None}
 
 
 async def test_a_block_that_was_tampered_with_reads_as_unreadable(matching: Matching) -> None:
@@ -222,7 +222,7 @@ async def test_a_block_that_was_tampered_with_reads_as_unreadable(matching: Matc
 
     await matching.hears(block.model_copy(update={"block": swapped}), key)
 
-    assert await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA]) == {MIA: None}
+    assert await survivors.read_survivors(matching.tx, READER, [MIA]) == {MIA: None}
 
 
 async def test_a_key_that_is_not_for_us_any_more_is_forgotten(matching: Matching) -> None:
@@ -231,17 +231,17 @@ async def test_a_key_that_is_not_for_us_any_more_is_forgotten(matching: Matching
 
     await matching.hears(block, key, contact_only)
 
-    assert await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA]) == {MIA: None}
+    assert await survivors.read_survivors(matching.tx, READER, [MIA]) == {MIA: None}
 
 
 async def test_survivors_and_keys_are_forgotten(matching: Matching) -> None:
     block, key = survivor_events("mia", NORTH, a_survivor())
     await matching.hears(block, key, KeyDeleted(person_id=MIA))
-    without_key = await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA])
+    without_key = await survivors.read_survivors(matching.tx, READER, [MIA])
     await matching.hears(SurvivorDeleted(person_id=MIA))
 
     assert without_key == {MIA: None}
-    assert await survivors.read_survivors(matching.tx, JUDGE.reader, [MIA]) == {}
+    assert await survivors.read_survivors(matching.tx, READER, [MIA]) == {}
 
 
 async def test_a_survivors_block_matters_to_the_lane_alone(matching: Matching) -> None:

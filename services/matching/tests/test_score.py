@@ -19,8 +19,7 @@ from services.matching.tests.builders import (
 )
 
 from matching_service.domain.criteria import CRITERIA
-from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Survivor
-from matching_service.domain.ranking import best_mentor
+from matching_service.domain.pool import Mentee, Mentor, Pair, Survivor
 from matching_service.domain.score import score
 from matching_service.domain.taxonomy import coverage, mutual
 from oncomentor_contracts.matching import Contribution
@@ -291,46 +290,3 @@ def test_other_programmes_do_not_score_what_survivors_declared() -> None:
 
     lane = [c for c in contributions if c.criterion in {"cancer_type", "treatments", "age_band"}]
     assert {(c.value, c.reason) for c in lane} == {(None, "not compared")}
-
-
-def named(name: str, **changes: Any) -> Mentor:
-    return a_mentor(name, **changes)
-
-
-def best(mentors: list[Mentor], context: Context | None = None) -> str | None:
-    ranked = best_mentor(a_mentee(), mentors, context or a_context())
-    names = {mentor.person.person_id: name for name in "abcdefgh" for mentor in [named(name)]}
-    return names[ranked.pair.mentor.person.person_id] if ranked else None
-
-
-def test_the_best_eligible_mentor_is_chosen() -> None:
-    poor = named("a", offers=frozenset({"publishing"}))
-    full = named("b", seats=0)
-    good = named("c")
-
-    assert best([poor, full, good]) == "c"
-    assert best([full]) is None
-    assert best([]) is None
-
-
-@settings(deadline=None)
-@given(order=st.permutations(list("abcdefgh")))
-def test_ties_are_broken_alike_in_whatever_order_people_come(order: list[str]) -> None:
-    assert best([named(name) for name in order]) == best([named(name) for name in "abcdefgh"])
-
-
-def test_another_version_of_the_criteria_draws_another_lot() -> None:
-    winners = {
-        best([named(n) for n in "abcdefgh"], a_context(a_programme(criteria_version=version)))
-        for version in range(1, 9)
-    }
-
-    assert len(winners) > 1
-
-
-def test_a_center_that_prefers_others_gets_its_own_only_as_a_last_resort() -> None:
-    own = a_mentor("a", person=a_person("a"))
-    other = named("b", offers=frozenset({"publishing"}))
-
-    assert best([own, other]) == "b"
-    assert best([own]) == "a"

@@ -57,6 +57,10 @@ class Part(Protocol):
     def start_seconds(self) -> float:
         """How long it may take until it is ready."""
 
+    @property
+    def says_where_it_hangs(self) -> Signals | None:
+        """A signal that has it write where it is into its log; None: it is known not to hang."""
+
     def prepare(self, progress: Progress) -> None:
         """Make everything it needs on disk; mends what an earlier, killed try left behind."""
 

@@ -53,6 +53,7 @@ class PostgresPart:
     # Source: PostgreSQL manual, 18.5 "Shutting Down the Server".
     stop_steps: tuple[tuple[Signals, float], ...] = ((SIGINT, 15.0), (SIGQUIT, 5.0), (SIGKILL, 5.0))
     start_seconds: float = 60.0
+    says_where_it_hangs: Signals | None = None
 
     @property
     def folder(self) -> Path:

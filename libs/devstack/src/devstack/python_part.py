@@ -36,6 +36,7 @@ class PythonPart:
     """Makes the files it needs."""
     stop_steps: tuple[tuple[Signals, float], ...] = GENTLE
     start_seconds: float = 60.0
+    says_where_it_hangs: Signals | None = None
 
     def prepare(self, progress: Progress) -> None:
         """Make the files it needs."""

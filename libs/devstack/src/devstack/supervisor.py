@@ -63,7 +63,8 @@ class Supervisor:
         """Have the part run with its present settings and be ready; return whether it was started.
 
         One that runs already is left alone, unless its command or settings have changed since:
-        then it is ended and started anew. One that hangs is not ended: it is waited for.
+        then it is ended and started anew. One that is not ready in time is started once more,
+        where it says that it may hang.
 
         Raises:
             DevstackError: it ended by itself, or is not ready in time; its log says more.
@@ -76,7 +77,8 @@ class Supervisor:
             progress(f"{part.title} has new settings")
             self.stop(part)
         begun = time.monotonic()
-        if not self._becomes_ready(part, self._launch(part, progress)):
+        ready = self._starts(part, progress)
+        if not ready:
             # Did somebody take the port between our look and its start? Once more, elsewhere.
             moved = not all(self._is_free(name) for name in part.ports)
             if not moved or not self._becomes_ready(part, self._launch(part, progress)):
@@ -125,6 +127,33 @@ class Supervisor:
             age_seconds=max(0.0, time.time() - process.started_at(record.mark)) if record else 0.0,
             log=self.home.log(part.name),
         )
+
+    def _starts(self, part: Part, progress: Progress) -> bool:
+        """Launch it and wait until it is ready, once more where it hangs; False when it ended.
+
+        Raises:
+            DevstackError: it is not ready in time; where it hung is in the text.
+        """
+        try:
+            return self._becomes_ready(part, self._launch(part, progress))
+        except DevstackError as late:
+            if part.says_where_it_hangs is None:
+                raise
+            progress(f"{late}; started once more")
+        self._where_it_hangs(part, part.says_where_it_hangs)
+        self.stop(part)
+        try:
+            return self._becomes_ready(part, self._launch(part, progress))
+        except DevstackError as late:
+            where = self._where_it_hangs(part, part.says_where_it_hangs)
+            raise DevstackError(f"{late}, twice. {where}") from late
+
+    def _where_it_hangs(self, part: Part, question: Signals) -> str:
+        """Have the process write into its log where it is; return that."""
+        log = self.home.log(part.name)
+        before = log.stat().st_size
+        self.send(part, question, wait=_LET_GO_SECONDS)
+        return log.read_bytes()[before:].decode(errors="replace")
 
     def _launch(self, part: Part, progress: Progress) -> Mark:
         for name in part.ports:

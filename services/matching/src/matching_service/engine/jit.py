@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
-from numba.core.caching import InTreeCacheLocator
+from numba.core.caching import FunctionCache, InTreeCacheLocator
 from numba.extending import intrinsic
 
 # Without numba's runtime arrays are not counted when they are passed on, which would cost more than
@@ -28,6 +29,34 @@ class WholeEngine(InTreeCacheLocator):
         folder = cast("Any", super()).get_cache_path()
         return str(Path(folder) / f"compiled-{_stamp()}")
 
+    def ensure_cache_path(self) -> None:
+        """Have the folder, which may be one that can only be read: an image is made with it.
+
+        Raises:
+            OSError: it is not there and cannot be made.
+        """
+        try:
+            cast("Any", super()).ensure_cache_path()
+        except OSError:
+            if not Path(self.get_cache_path()).is_dir():
+                raise
+
+
+class _Kept(FunctionCache):
+    def save_overload(self, *compiled: object) -> None:
+        """Keep what was compiled, where there is a disk to keep it on.
+
+        An image that was made on another kind of processor is compiled for this one at its start.
+        """
+        with suppress(OSError):
+            cast("Any", super()).save_overload(*compiled)
+
+
+def are_kept() -> bool:
+    """Return whether functions of just these sources were compiled before."""
+    folder = Path(__file__).parent / "__pycache__" / f"compiled-{_stamp()}"
+    return any(folder.glob("*.nbi"))
+
 
 @cache
 def _stamp() -> str:
@@ -41,10 +70,10 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def compiled(function: F) -> F:
     """Compile at the first call, keep the result on disk, run without the interpreter's lock."""
-    try:
-        return cast("F", njit(cache=True, nogil=True, **_SETTINGS)(function))
-    except RuntimeError:  # no folder may be written to
-        return cast("F", njit(nogil=True, **_SETTINGS)(function))
+    made = njit(nogil=True, **_SETTINGS)(function)
+    with suppress(RuntimeError):  # there is no folder, and none can be made
+        made._cache = cast("Any", _Kept)(function)  # noqa: SLF001 - what njit(cache=True) sets as well
+    return cast("F", made)
 
 
 def inlined(function: F) -> F:

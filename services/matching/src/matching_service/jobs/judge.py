@@ -1,14 +1,20 @@
 """Judging by what is kept: loading people with what a judgement needs, survivors included."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Person
 from matching_service.domain.rules.book import worth_opening
 from matching_service.domain.taxonomy import Taxonomy
+from matching_service.engine.pool import Pool
+from matching_service.jobs.pools import Pools, best_of
 from matching_service.store import pool, registry, survivors
 from servicekit.tx import Tx
+
+_AT_ONCE = 8
+"""Candidates that are asked for at first: the best one nearly always holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,7 @@ class Judge:
 
     taxonomy: Taxonomy
     reader: survivors.BlockReader
+    pools: Pools = field(default_factory=Pools)
 
     async def context(self, tx: Tx, programme_id: str) -> Context | None:
         """Return what a judgement in a programme depends on; None where there is none such.
@@ -26,25 +33,36 @@ class Judge:
         programme = await registry.get_programme(tx, programme_id)
         return None if programme is None else Context(programme, tx.now, self.taxonomy)
 
-    async def mentee_and_mentors(
-        self, tx: Tx, context: Context, mentee_id: UUID
-    ) -> tuple[Mentee, Sequence[Mentor]] | None:
-        """Return a mentee and the mentors to choose from; None for no mentee of the programme.
+    async def candidates(self, tx: Tx, context: Context, mentee_id: UUID) -> AsyncIterator[UUID]:
+        """Yield who may be a mentee's mentor, the best first; nobody for no mentee of the programme.
 
-        In the survivor lane blocks are opened only of people who break no other rule, and who
-        breaks one is left out.
+        They are as of now: whoever decides judges the pair again. In the survivor lane no block
+        stays in memory; blocks are opened only of people who break no other rule.
         """
         programme_id = context.programme.programme_id
         centers = await registry.list_centers(tx)
         mentee = await pool.get_mentee(tx, programme_id, mentee_id, centers)
         if mentee is None:
-            return None
-        mentors = await pool.list_mentors(tx, programme_id, centers)
-        if not context.programme.survivor_lane:
-            return mentee, mentors
-
-        worth = [m for m in mentors if worth_opening(Pair(mentee, m), context)]
-        return await self._opened(tx, mentee, worth)
+            return
+        if context.programme.survivor_lane:
+            mentors = await pool.list_mentors(tx, programme_id, centers)
+            worth = [m for m in mentors if worth_opening(Pair(mentee, m), context)]
+            opened, there = await self._opened(tx, mentee, worth)
+            small = await asyncio.to_thread(Pool, context, [opened], there)
+            for mentor_id in await asyncio.to_thread(best_of, small, opened, _AT_ONCE):
+                yield mentor_id
+            return
+        told: set[UUID] = set()
+        count = _AT_ONCE
+        while True:
+            best = await self.pools.best_mentors(tx, context, centers, mentee, count)
+            for mentor_id in best:
+                if mentor_id not in told:
+                    yield mentor_id
+            if len(best) < count:
+                return
+            told.update(best)
+            count *= _AT_ONCE
 
     async def pair(
         self,

@@ -7,7 +7,6 @@ from uuid import UUID
 from matching_service.domain import lifecycle
 from matching_service.domain.match import Step
 from matching_service.domain.pool import Context, Pair
-from matching_service.domain.ranking import best_mentor
 from matching_service.domain.rules.book import checked, first_broken
 from matching_service.domain.score import score
 from matching_service.jobs.judge import Judge
@@ -35,16 +34,15 @@ async def propose(timer: Timer, tx: Tx, *, judge: Judge) -> Sequence[Event]:
     context = await judge.context(tx, programme_id)
     if context is None or not await pool.is_waiting(tx, programme_id, mentee_id):
         return []
-    found = await judge.mentee_and_mentors(tx, context, mentee_id)
-    ranked = best_mentor(*found, context) if found else None
-    if ranked is None:
-        return []
-
-    said = await _propose_pair(tx, context, ranked.pair, judge)
-    # Another mentor may be wanted, or somebody else took the seat: look again.
-    if await pool.is_waiting(tx, programme_id, mentee_id):
-        await work.schedule_proposal(tx, programme_id, mentee_id)
-    return said
+    async for mentor_id in judge.candidates(tx, context, mentee_id):
+        pair = await judge.pair(tx, context, (mentee_id, mentor_id))
+        if pair is not None and first_broken(pair, context) is None:
+            said = await _propose_pair(tx, context, pair, judge)
+            # Another mentor may be wanted, or somebody else took the seat: look again.
+            if await pool.is_waiting(tx, programme_id, mentee_id):
+                await work.schedule_proposal(tx, programme_id, mentee_id)
+            return said
+    return []
 
 
 async def _propose_pair(tx: Tx, context: Context, pair: Pair, judge: Judge) -> Sequence[Event]:

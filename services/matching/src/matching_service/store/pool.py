@@ -23,7 +23,7 @@ async def get_mentee(tx: Tx, programme_id: str, mentee_id: UUID, centers: Center
         """
         SELECT p.*, coalesce(a.time_zone, p.time_zone) AS free_zone,
                coalesce(a.weekly_hours, p.weekly_hours) AS free_hours,
-               r.codes, r.urgency,
+               r.codes, r.urgency, r.capacity AS wanted,
                ARRAY(
                    SELECT CASE WHEN m.mentee_id = p.person_id THEN m.mentor_id
                                ELSE m.mentee_id END
@@ -49,6 +49,7 @@ async def get_mentee(tx: Tx, programme_id: str, mentee_id: UUID, centers: Center
         goals=frozenset(row["codes"]),
         urgency=row["urgency"],
         met_before=frozenset(row["met_before"]),
+        wanted=row["wanted"],
     )
 
 
