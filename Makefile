@@ -21,7 +21,7 @@ setup: ## make .venv from the locks (every other target does it by itself)
 	echo 'set-up: Python 3.11 or newer is needed and none is on PATH: install one (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python) and run this again.' >&2; \
 	exit 1
 
-kernels: setup
+kernels: setup ## compile the matching engine, if it was changed (demo, up, test do it by themselves)
 	@$(BIN)/python -m matching_service.engine.warm
 
 demo: kernels ## start the whole network and show one match through it (AGAINST=compose: the one in containers)
@@ -39,7 +39,8 @@ down: setup ## stop what `make up` started
 status: setup ## say what runs, where, and how it is
 	@$(BIN)/oncomentor dev status
 
-test: kernels ## run every test, on a real Kafka and a real PostgreSQL (STACK=containers: on Docker's)
+test: setup ## run every test, on a real Kafka and a real PostgreSQL (STACK=containers: on Docker's)
+	@$(BIN)/python -m matching_service.engine.warm rounds
 	@$(if $(STACK),$(IN_CONTAINERS)) $(BIN)/python -m pytest -n 2 --dist loadfile
 	@$(if $(STACK),$(BIN)/python -m pytest -p no:randomly -o timeout=900 tests/containers)
 

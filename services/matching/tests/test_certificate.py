@@ -38,7 +38,7 @@ def certified(seed: int, retention: float = 0.0) -> tuple[Certificate, Sheet, Ro
     before = [(m.mentee_id, m.mentor_id) for m in hold_round(pool).matches]
     held = hold_round(pool, asked, before[::2] if retention else ())
     of = sheet(pool, held.cohort)
-    made: Certificate = json.loads(json.dumps(certificate(pool, held, asked, of)))
+    made: Certificate = json.loads(json.dumps(certificate(pool, held, of)))
     return made, of, held, pool
 
 
@@ -64,7 +64,7 @@ def a_full_one() -> tuple[Certificate, Sheet]:
         asked = Asked(floor=0.5, candidates=3)
         held = hold_round(pool, asked)
         of = sheet(pool, held.cohort)
-        made = json.loads(json.dumps(certificate(pool, held, asked, of)))
+        made = json.loads(json.dumps(certificate(pool, held, of)))
         if len(made["mentee"]) > 4 and held.unserved and sum(p > 0 for p in made["prices"]) > 2:
             return made, of
     raise AssertionError("no seed gives such a round")
@@ -201,7 +201,7 @@ def test_the_public_part_is_tied_to_the_certificate_and_tells_of_nobody() -> Non
 def test_the_auditor_needs_the_files_and_numpy_and_no_engine(tmp_path: Path) -> None:
     pool, *_ = a_cohort(3)
     asked = Asked()
-    write(tmp_path, pool, hold_round(pool, asked), asked, "salt")
+    write(tmp_path, pool, hold_round(pool, asked), "salt")
     script = tmp_path / "verify.py"
     script.write_bytes((ENGINE / "verify.py").read_bytes())
     command = [sys.executable, "-I", str(script), str(tmp_path / "certificate.json")]
@@ -212,7 +212,7 @@ def test_the_auditor_needs_the_files_and_numpy_and_no_engine(tmp_path: Path) -> 
 
     assert json.loads(good.stdout)["gap"] == pytest.approx(0, abs=1e-5)
     other, *_ = a_cohort(4)
-    write(tmp_path / "other", other, hold_round(other, asked), asked, "salt")
+    write(tmp_path / "other", other, hold_round(other, asked), "salt")
     bad = subprocess.run(
         [*command, str(tmp_path / "other" / "pool.npz")],
         capture_output=True,

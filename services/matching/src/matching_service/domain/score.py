@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 
-from matching_service.domain.criteria import CRITERIA, Reading
+from matching_service.domain.criteria import CRITERIA, Reading, Views
 from matching_service.domain.pool import Context, Pair
 
 
@@ -49,19 +49,14 @@ def score(pair: Pair, context: Context) -> Score:
     """
     weighed = weights(context)
     readings = [_read(name, pair, context) for name, *_ in weighed]
-    mentees = [mentee for _, mentee, _ in weighed]
-    mentors = [mentor for *_, mentor in weighed]
-    to_mentee = _gains(mentees, [r.views.mentee if r.views else None for r in readings])
-    to_mentor = _gains(mentors, [r.views.mentor if r.views else None for r in readings])
-    nothing = [0.0] * len(weighed)
-    to_mentee, to_mentor = to_mentee or to_mentor or nothing, to_mentor or to_mentee or nothing
-
+    to_mentee, to_mentor = _to_both(weighed, [reading.views for reading in readings])
     mentee_gain, mentor_gain = fsum(to_mentee), fsum(to_mentor)
     value = sqrt(mentee_gain * mentor_gain)
+    all_mentee, all_mentor = fsum(u for _, u, _ in weighed) or 1, fsum(v for *_, v in weighed) or 1
     contributions = tuple(
         Contribution(
             criterion=name,
-            weight=(mentee / (fsum(mentees) or 1) + mentor / (fsum(mentors) or 1)) / 2,
+            weight=(mentee / all_mentee + mentor / all_mentor) / 2,
             value=sqrt(views.mentee * views.mentor) if (views := reading.views) else None,
             points=(own * mentor_gain + others * mentee_gain) / (2 * value) if value else 0.0,
             reason=reading.reason,
@@ -73,12 +68,34 @@ def score(pair: Pair, context: Context) -> Score:
     return Score(min(1.0, value), contributions)
 
 
+def most(pair: Pair, context: Context) -> dict[str, float]:
+    """Return by criterion what the score would be if that one fitted fully, all else as it is."""
+    weighed = weights(context)
+    views = [_read(name, pair, context).views for name, *_ in weighed]
+    found = {}
+    for place, (name, *_) in enumerate(weighed):
+        fitting = [*views[:place], Views(1.0, 1.0), *views[place + 1 :]]
+        to_mentee, to_mentor = _to_both(weighed, fitting)
+        found[name] = min(1.0, sqrt(fsum(to_mentee) * fsum(to_mentor)))
+    return found
+
+
 def weights(context: Context) -> list[tuple[str, float, float]]:
     """Return (criterion, its weight for the mentee, for the mentor) of all that counts."""
     programme = context.programme
     mentors_own = dict(programme.mentor_weights)
     both = [(name, weight, mentors_own.get(name, weight)) for name, weight in programme.weights]
     return [one for one in both if one[1] > 0 or one[2] > 0]
+
+
+def _to_both(
+    weighed: Sequence[tuple[str, float, float]], views: Sequence[Views | None]
+) -> tuple[list[float], list[float]]:
+    """Return what each criterion gives to the mentee, and to the mentor."""
+    to_mentee = _gains([u for _, u, _ in weighed], [v.mentee if v else None for v in views])
+    to_mentor = _gains([v for *_, v in weighed], [v.mentor if v else None for v in views])
+    nothing = [0.0] * len(weighed)
+    return to_mentee or to_mentor or nothing, to_mentor or to_mentee or nothing
 
 
 def _gains(counts: Sequence[float], views: Sequence[float | None]) -> list[float]:

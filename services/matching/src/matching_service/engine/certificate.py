@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from matching_service.engine.cohort import Cohort
 from matching_service.engine.columns import I64, LANGUAGE_WORDS, Columns
-from matching_service.engine.features import LATE
-from matching_service.engine.hold import Asked, Round
+from matching_service.engine.hold import Round
 from matching_service.engine.lanes import LANES
+from matching_service.engine.patterns import LATE
 from matching_service.engine.pool import Pool
 from matching_service.engine.rules import LOW
 from matching_service.engine.scan import FIRST
@@ -61,6 +61,8 @@ def sheet(pool: Pool, cohort: Cohort) -> Sheet:
         "center_oldest": market.where.oldest,
         "wanted": cohort.wanted,
         "seats": cohort.seats,
+        "mentee_lot": mentees.lot[cohort.mentees],
+        "mentor_lot": mentors.lot[cohort.mentors],
         "incumbent_mentee": cohort.incumbents[0],
         "incumbent_mentor": cohort.incumbents[1],
     }
@@ -104,9 +106,9 @@ def _over(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[An
     return np.where(weights > 0, values / np.where(weights > 0, weights, 1), 0.0)
 
 
-def certificate(pool: Pool, held: Round, asked: Asked, of: Sheet) -> dict[str, Any]:
+def certificate(pool: Pool, held: Round, of: Sheet) -> dict[str, Any]:
     """Return the certificate of a round, ready for JSON; numbers are places in the sheet."""
-    solution, cohort, numbers = held.solution, held.cohort, pool.centers
+    solution, cohort, numbers, asked = held.solution, held.cohort, pool.centers, held.asked
     programme = pool.context.programme
     served = np.unique(solution.mentee)
     by_center = np.bincount(cohort.centers[served], minlength=len(numbers))
@@ -166,13 +168,13 @@ def public_part(of: dict[str, Any], salt: str) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, pool: Pool, held: Round, asked: Asked, salt: str) -> None:
+def write(folder: Path, pool: Pool, held: Round, salt: str) -> None:
     """Write pool.npz, certificate.json, salt.txt (all three for the auditor) and public.json.
 
     The salt is a secret that nobody can guess, such as `secrets.token_hex(32)`.
     """
     of = sheet(pool, held.cohort)
-    made = certificate(pool, held, asked, of)
+    made = certificate(pool, held, of)
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "pool.npz", allow_pickle=False, **of)
     for name, value in (("certificate", made), ("public", public_part(made, salt))):

@@ -52,6 +52,11 @@ class Cohort:
         places[self.mentors] = np.arange(len(self.mentors))
         return places
 
+    def place_of(self, mentee: int, mentor: int) -> tuple[int, int]:
+        """Return the places of people who take part, given their lines."""
+        ours, theirs = np.flatnonzero(self.mentees == mentee), self.places[mentor]
+        return int(ours[0]), int(theirs)
+
     def keys(self, mentees: I64, mentors: I64, market: scan.Market | None = None) -> F64:
         """Return float[n]: the keys of pairs of places, in the cohort's market if no other is given.
 

@@ -24,8 +24,7 @@ from matching_service.domain.pool import Context, Mentee, Mentor
 from matching_service.domain.score import weights
 from matching_service.domain.taxonomy import shares
 from matching_service.engine.kinds import BAGS, TABLES, Seen
-
-LATE = "availability"
+from matching_service.engine.patterns import LATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +141,6 @@ class Features:
                 for (by_mentee, by_mentor), (a, b) in zip(seen.features, views, strict=True):
                     found |= {by_mentor: b, by_mentee: a}
         return Column(list(found), list(found.values()), pattern, numbers)
-
-    def sums(self, mentee_pattern: int, mentor_pattern: int) -> tuple[float, float]:
-        """Return the weight that can be read for (the mentee, the mentor) in such a pair."""
-        both = mentee_pattern & mentor_pattern
-        known = [(u, v) for bit, (_, u, v) in enumerate(self._weights) if both >> bit & 1]
-        return sum(u for u, _ in known), sum(v for _, v in known)
-
-    def reads_hours(self, mentee_pattern: int, mentor_pattern: int) -> bool:
-        """Tell whether availability is weighed and can be read in such a pair."""
-        bits = sum(1 << bit for bit, (name, *_) in enumerate(self._weights) if name == LATE)
-        return bool(mentee_pattern & mentor_pattern & bits)
 
     def _bag_terms(
         self, name: str, codes: Collection[str], u: float, v: float

@@ -2,18 +2,42 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 
 from matching_service.engine.cohort import Cohort, Solution, Terms
-from matching_service.engine.columns import F64, I64
-from matching_service.engine.pool import Pool
+from matching_service.engine.columns import F64, I32, I64
 from matching_service.engine.round import solve
 from matching_service.engine.scan import FIRST
-from matching_service.engine.stable import stable
+from matching_service.engine.stable import Views, stable
 
 _MOST_RETENTION = 1000.0
+
+
+class People(Protocol):
+    """Who can be matched: a `Pool`, or one that was recorded."""
+
+    @property
+    def centers(self) -> Mapping[str, int]:
+        """The number of each center."""
+
+    @property
+    def views(self) -> Views:
+        """The market as each side sees it alone."""
+
+    def cohort(self, incumbents: Iterable[tuple[UUID, UUID]] = ()) -> Cohort:
+        """Return who takes part in a round."""
+
+    def best_lines(self, lines: I64, k: int) -> tuple[F64, I32]:
+        """Return each mentee's best pairs: (keys, mentors' lines)."""
+
+    def mentee_at(self, line: int) -> UUID:
+        """Return the mentee on a line."""
+
+    def mentor_at(self, line: int) -> UUID:
+        """Return the mentor on a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +98,7 @@ class Round(Outcome):
     """What came of a round that is the best over all, with its proof."""
 
     solution: Solution
+    asked: Asked
 
     @property
     def gap(self) -> int:
@@ -82,7 +107,7 @@ class Round(Outcome):
 
 
 def hold_round(
-    pool: Pool,
+    pool: People,
     asked: Asked | None = None,
     incumbents: Iterable[tuple[UUID, UUID]] = (),
     progress: Callable[[str], None] = lambda _: None,
@@ -104,11 +129,11 @@ def hold_round(
     best = pool.best_lines(cohort.mentees, asked.candidates)
     solution = solve(cohort, terms, best, progress)
     pairs = solution.mentee.astype(np.int64), solution.mentor.astype(np.int64)
-    told = _told(pool, cohort, pairs, solution.key, solution.floors)
-    return Round(told.matches, told.unserved, told.centers, cohort, solution)
+    told = outcome_of(pool, cohort, pairs, solution.key, solution.floors)
+    return Round(told.matches, told.unserved, told.centers, cohort, solution, asked)
 
 
-def hold_stable(pool: Pool, progress: Callable[[str], None] = lambda _: None) -> Outcome:
+def hold_stable(pool: People, progress: Callable[[str], None] = lambda _: None) -> Outcome:
     """Match a pool's people so that no two would both rather have each other.
 
     Of all stable matchings it is the one that every mentee likes best. Fewer may be served than by
@@ -122,12 +147,13 @@ def hold_stable(pool: Pool, progress: Callable[[str], None] = lambda _: None) ->
     found = stable(cohort, pool.views, progress)
     order = np.lexsort((found.mentor, found.mentee))
     mentee, mentor = found.mentee[order], found.mentor[order]
-    return _told(pool, cohort, (mentee, mentor), cohort.keys(mentee, mentor), {})
+    return outcome_of(pool, cohort, (mentee, mentor), cohort.keys(mentee, mentor), {})
 
 
-def _told(
-    pool: Pool, cohort: Cohort, pairs: tuple[I64, I64], keys: F64, floors: Mapping[int, int]
+def outcome_of(
+    pool: People, cohort: Cohort, pairs: tuple[I64, I64], keys: F64, floors: Mapping[int, int]
 ) -> Outcome:
+    """Return pairs of places in a cohort, with their keys, told by ids; floors by center's number."""
     mentee = [pool.mentee_at(line) for line in cohort.mentees.tolist()]
     mentor = [pool.mentor_at(line) for line in cohort.mentors.tolist()]
     matched = zip(pairs[0].tolist(), pairs[1].tolist(), keys.tolist(), strict=True)

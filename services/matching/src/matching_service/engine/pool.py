@@ -6,6 +6,7 @@ from uuid import UUID
 
 import numpy as np
 
+from matching_service.domain.criteria import PLENTY_OF_SESSIONS
 from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Person
 from matching_service.domain.rules.rule import Rule
 from matching_service.engine import scan
@@ -47,7 +48,8 @@ class Pool:
         minutes = granule(people, context.programme.session_minutes)
         self._layout = Layout(context, minutes)
         self._features = Features(context)
-        self._patterns = Patterns(self._features, context, minutes)
+        sessions = PLENTY_OF_SESSIONS * context.programme.session_minutes
+        self._patterns = Patterns(self._features.weights, sessions / minutes)
         self._where = _Where(context, self._layout)
         self._mentees = MenteeSide(context, self._layout, self._features, self._patterns)
         self._mentors = MentorSide(context, self._layout, self._features, self._patterns)
@@ -150,6 +152,14 @@ class Pool:
             self.market, mentees, mentors, self._mentees.room[mentees], self._mentors.room[mentors],
             (together[:, 0], together[:, 1]),
         )  # fmt: skip
+
+    def lines_of(self, mentee_id: UUID, mentor_id: UUID) -> tuple[int, int]:
+        """Return the lines that two people are on.
+
+        Raises:
+            KeyError: one of them is not in the pool.
+        """
+        return self._mentees.lines[mentee_id], self._mentors.lines[mentor_id]
 
     def mentee_at(self, line: int) -> UUID:
         """Return the mentee on a line."""

@@ -93,7 +93,8 @@ class _Table:
         largest_key = FIRST + 1 + self._terms.retention
         scale = _FINEST
         while scale >= _COARSEST:
-            served = math.ceil(min(units, seats) * largest_key * scale) + 1
+            # Twice what all scores can sum to: what a level costs is told from what scores do.
+            served = 2 * math.ceil(min(units, seats) * largest_key * scale) + 1
             if (4 * served + math.ceil(largest_key * scale)) * together < 1 << _BITS:
                 return Levels(scale, served, served if self.benches.seats else 0)
             scale //= 2

@@ -1,4 +1,10 @@
-"""Compile what proposals need, once for these sources: `python -m matching_service.engine.warm`."""
+"""Compile the engine before it is needed, once for these sources.
+
+Run: python -m matching_service.engine.warm [rounds]
+
+What proposals need takes some ten seconds, with `rounds` what whole cohorts need a minute more; a
+second where it was compiled before.
+"""
 
 import sys
 from datetime import UTC, datetime
@@ -7,20 +13,24 @@ from uuid import UUID
 from matching_service.domain.pool import Center, Context, Mentee, Mentor, Person, Programme
 from matching_service.domain.taxonomy import Taxonomy
 from matching_service.engine import jit
+from matching_service.engine.hold import Asked, hold_round, hold_stable
 from matching_service.engine.pool import Pool
+from matching_service.engine.report import report
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def warm() -> None:
-    """Look for the best of one mentor: what is compiled for one is there for all.
-
-    It takes a second, or some ten where nothing was compiled yet.
-    """
+def warm(*, rounds: bool = False) -> None:
+    """Do everything once for one mentee and one mentor: what is compiled for them is there for all."""
     programme = Programme("warm", weights=(("goals", 1.0),))
     context = Context(programme, _NOW, Taxonomy())
     mentee, mentor = Mentee(_somebody(1)), Mentor(_somebody(2))
-    Pool(context, [mentee], [mentor]).best_mentors([mentee.person.person_id], 1)
+    pool = Pool(context, [mentee], [mentor])
+    pool.best_mentors([mentee.person.person_id], 1)
+    pool.best_mentees(mentor.person.person_id, 1)
+    if rounds:
+        held = hold_round(pool, Asked(floor=0.5))
+        report(pool, held, synthetic=True, other=hold_stable(pool))
 
 
 def _somebody(number: int) -> Person:
@@ -30,4 +40,4 @@ def _somebody(number: int) -> Person:
 if __name__ == "__main__":
     if not jit.are_kept():
         sys.stderr.write("matching engine: compiling, once after each change of it\n")
-    warm()
+    warm(rounds="rounds" in sys.argv[1:])
