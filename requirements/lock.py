@@ -46,6 +46,7 @@ def main() -> int:
             ("dev", [*everything, Path("requirements/dev.in")]),
             ("runtime", runtime),
             ("build", [Path("requirements/build.in")]),
+            ("peers", [Path("requirements/peers.in")]),
             *((f"image-{name}", declared(folders)) for name, folders in IMAGES.items()),
         ):
             if status := compile_lock(lock, sources):

@@ -157,3 +157,88 @@ async def repair_leave(_: object) -> Pair:
 async def repair_break(_: object) -> Pair:
     """A pair breaks up."""
     return _p99_of(Assignment.bar, np.random.default_rng(4))
+
+
+_SEQUENCES, _EVENTS = 1000, 20
+
+
+def _small(seed: int) -> Assignment:
+    """Return a small market, half of its people there."""
+    made = _market(64, 240, seed % 20 + 1)
+    keys, found = best_lines(made.market, np.arange(240), 12)
+    who, nth = np.nonzero(found >= 0)
+    values = _SERVED + np.round(keys[who, nth] % FIRST * (1 << 24)).astype(np.int64)
+    wanted = np.random.default_rng(seed).integers(1, 3, 240, np.int32)
+    seats: I32 = np.random.default_rng(seed).integers(0, 4, made.mentors.shape[1], np.int32)
+    assignment = Assignment(who, found[who, nth], values, seats, wanted, first_one=_SERVED)
+    assignment.join_all(np.arange(0, 240, 2))
+    return assignment
+
+
+def _happens(made: Assignment, dice: np.random.Generator) -> None:
+    mentee = int(dice.integers(0, len(made.state.there)))
+    match dice.integers(0, 4):
+        case 0:
+            made.join(mentee)
+        case 1:
+            made.leave(mentee)
+        case 2:
+            units = made.state.units
+            at = made.state.arc[units[mentee] : units[mentee + 1]]
+            if len(own := at[at >= 0]):
+                made.bar(mentee, int(made.arcs.mentor[own[0]]))
+        case _:
+            mentor = int(dice.integers(0, len(made.state.seats)))
+            made.set_seats(mentor, int(dice.integers(0, 5)))
+
+
+def _anew(made: Assignment) -> int:
+    """Return what the same people are worth if they are all assigned anew."""
+    arcs, state = made.arcs, made.state
+    fit = arcs.value >= 0
+    other = Assignment(
+        arcs.mentee[fit],
+        arcs.mentor[fit],
+        arcs.value[fit],
+        state.seats,
+        np.diff(state.units).astype(np.int32),
+        first_one=_SERVED,
+    )
+    other.join_all(np.flatnonzero(state.there))
+    return other.value
+
+
+@bench(
+    "engine.repair_sequences",
+    unit="of 1,000 random sequences of 20 events (join, leave, break, seats) end where a re-solve does",
+    goal=Goal(_SEQUENCES, "at_least"),
+    limit_is="none; value equals bound after each event as well",
+    runs=1,
+)
+async def repair_sequences(_: object) -> Pair:
+    """Whatever happens one by one, it is the best of all that is possible now."""
+    right = 0
+    for seed in range(_SEQUENCES):
+        made, dice = _small(seed), np.random.default_rng(seed)
+        proved = True
+        for _event in range(_EVENTS):
+            _happens(made, dice)
+            proved &= made.value == made.bound
+        right += proved and made.value == _anew(made)
+    return Pair(right)
+
+
+@bench(
+    "engine.memory",
+    unit="MB for 1,000 people as the engine keeps them, 10k x 40k with 642 features",
+    goal=Goal(3, "at_most"),
+    limit_is="none",
+    runs=1,
+)
+async def memory(_: object) -> Pair:
+    """What people take in memory."""
+    market = _market(MENTORS, MENTEES, 1).market
+    sides = (market.mentees, market.mentors, market.mentees.columns, market.mentors.columns)
+    arrays = [array for side in sides for array in side if isinstance(array, np.ndarray)]
+    people = len(market.mentees.lot) + len(market.mentors.lot)
+    return Pair(sum(array.nbytes for array in arrays) / 1e6 / people * 1000)

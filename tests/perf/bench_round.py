@@ -1,6 +1,7 @@
 """Cohort rounds on synthetic people: time, memory, what floors and staying together cost."""
 
 import resource
+import sys
 import time
 from dataclasses import replace
 from functools import cache
@@ -127,3 +128,30 @@ async def rematch_score(_: object) -> Pair:
     kept = set(zip(*(side.tolist() for side in together), strict=True))
     assert kept <= set(zip(again.mentee.tolist(), again.mentor.tolist(), strict=True))
     return Pair(100 * (1 - _points(again) / _points(free)))
+
+
+_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000)
+_MILLION = 1_000_000
+
+
+@bench(
+    "engine.round_of_a_million",
+    unit="hours: a round of 1M mentors x 4M mentees on two cores, as rounds of 1k to 20k grow",
+    goal=Goal(24, "at_most"),
+    limit_is="none; extrapolated: seconds = a * mentors ** b, fitted by least squares of logarithms",
+    runs=1,
+)
+async def round_of_a_million(_: object) -> Pair:
+    """What a round would take that nobody has held yet."""
+    _compiled()
+    took = []
+    for mentors in _SIZES:
+        cohort = cohort_of(_market(mentors, 4 * mentors, 1).market)
+        began = time.perf_counter()
+        found = solve(cohort, Terms(floor=FLOOR), _best(cohort))
+        took.append(time.perf_counter() - began)
+        assert found.value == found.bound
+    slope, level = np.polyfit(np.log(_SIZES), np.log(took), 1)
+    told = ", ".join(f"{n:,}: {s:.1f} s" for n, s in zip(_SIZES, took, strict=True))
+    sys.stderr.write(f"  {told}; grows with mentors ** {slope:.2f}\n")
+    return Pair(float(np.exp(level + slope * np.log(_MILLION))) / 3600)

@@ -45,7 +45,7 @@ from testkit.faults.plan import Order, Plan
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SESSION_MS = 3_000
-_LEASE = timedelta(seconds=8)  # a killed process's timers are taken up this soon
+LEASE = timedelta(seconds=8)  # a killed process's timers are taken up this soon
 _NEW = os.environ.get("FAULTS_CONTRACT") == "new"
 
 _FACTS: dict[Any, Any] = {
@@ -114,7 +114,7 @@ def build(settings: Settings) -> Service:
     failpoint.hook = plan.reach
     effect = Effect(
         perform=_send, record=handlers.record_sent, give_up=handlers.give_up, attempts=1000,
-        lease=_LEASE,
+        lease=LEASE,
     )  # fmt: skip
     return Service(
         name=name,
@@ -192,7 +192,7 @@ def main() -> None:
         contract.know_more()
     _shorten_sessions()
     assert hasattr(timers, "_JOB_LEASE"), "the lease of jobs has another name now"
-    timers._JOB_LEASE = _LEASE  # noqa: SLF001 - a test's seam
+    timers._JOB_LEASE = LEASE  # noqa: SLF001 - a test's seam
     if mutation := os.environ.get("FAULTS_MUTATION"):
         mutations.apply(mutation)
     kernel.main(Settings, build)

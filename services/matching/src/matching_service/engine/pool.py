@@ -40,7 +40,14 @@ class Pool:
     def __init__(
         self, context: Context, mentees: Iterable[Mentee] = (), mentors: Iterable[Mentor] = ()
     ) -> None:
-        """Lay everybody out, O(people log people); the order in which they are given is no matter."""
+        """Lay everybody out, O(people log people); the order in which they are given is no matter.
+
+        Raises:
+            ValueError: a weight of the programme is none.
+        """
+        for name, weight in (*context.programme.weights, *context.programme.mentor_weights):
+            if not 0 <= weight < np.inf:
+                raise ValueError(f"the weight of {name} is {weight}: give 0 or more")
         self.context = context
         mentees = sorted(mentees, key=lambda one: one.person.person_id)
         mentors = sorted(mentors, key=lambda one: one.person.person_id)

@@ -9,7 +9,7 @@ the matching is stable over all eligible pairs and not only over those on the li
 O(proposals * log seats): a proposal is made once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -179,6 +179,21 @@ def stable(
     return table.result()
 
 
+def on_lists(cohort: Cohort, views: Views, rows: Sequence[I32]) -> Stable:
+    """Return the stable matching on given lists, that is best for the mentees.
+
+    Args:
+        cohort: who takes part.
+        views: the market as each side sees it alone; what mentors like is asked there.
+        rows: by mentee: places of mentors, the best liked first.
+    """
+    count = len(cohort.mentees)
+    table = _Table(cohort, views)
+    table.lay_out(rows)
+    defer(table.lists, table.held, cohort.wanted, np.arange(count + 1), count)
+    return table.result()
+
+
 class _Table:
     """Lists and what is kept, while lists grow."""
 
@@ -207,7 +222,7 @@ class _Table:
         """int[mentees]: how long each list is."""
         return np.diff(self.lists.begin)
 
-    def lay_out(self, rows: list[I32]) -> None:
+    def lay_out(self, rows: Sequence[I32]) -> None:
         """Lay the lists out anew: each begins as before and may be longer now."""
         old, held = self.lists, self.held
         lengths = np.array([len(row) for row in rows], np.int64)

@@ -9,8 +9,9 @@ replicas have each their own: whatever they choose is judged again under the loc
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID
 
 from matching_service.domain.pool import Context, Mentee, Mentor, Programme
@@ -18,9 +19,6 @@ from matching_service.engine.columns import OutgrownError
 from matching_service.engine.pool import Pool
 from matching_service.store import changes, pool
 from servicekit.tx import Tx
-
-_REMEMBERED = timedelta(days=2)
-"""How long lines of changes are kept: a pool lives a day at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +62,19 @@ class Pools:
             if kept is not None and kept.basis == basis:
                 changed, since = await changes.list_changed(tx, kept.since)
                 mentors = await pool.list_mentors(tx, programme_id, centers, only=changed)
-                try:
-                    await asyncio.to_thread(_bring_up, kept.pool, changed, mentors)
-                    best = await asyncio.to_thread(best_of, kept.pool, mentee, count)
-                except OutgrownError:
-                    pass
-                else:
+                with suppress(OutgrownError):
+                    best = await asyncio.to_thread(
+                        _look, kept.pool, changed, mentors, mentee, count
+                    )
                     self._kept[programme_id] = _Kept(kept.pool, basis, since)
                     return best
             _, since = await changes.list_changed(tx, None)
             mentors = await pool.list_mentors(tx, programme_id, centers)
-            await changes.forget(tx, _REMEMBERED)
             built = await asyncio.to_thread(Pool, context, [mentee], mentors)
+            best = await asyncio.to_thread(best_of, built, mentee, count)
+            self._kept = {k: v for k, v in self._kept.items() if v.basis.today == context.today}
             self._kept[programme_id] = _Kept(built, basis, since)
-            return await asyncio.to_thread(best_of, built, mentee, count)
+            return best
 
 
 def best_of(there: Pool, mentee: Mentee, count: int) -> list[UUID]:
@@ -95,8 +92,10 @@ def best_of(there: Pool, mentee: Mentee, count: int) -> list[UUID]:
     return [candidate.person_id for candidate in best]
 
 
-def _bring_up(there: Pool, changed: Sequence[UUID], mentors: Iterable[Mentor]) -> None:
-    """Take in who has changed and forget who is not a mentor any more.
+def _look(
+    there: Pool, changed: Sequence[UUID], mentors: Iterable[Mentor], mentee: Mentee, count: int
+) -> list[UUID]:
+    """Take in who has changed, forget who is not a mentor any more, and return the best.
 
     Raises:
         OutgrownError: somebody does not fit into the pool as it is laid out.
@@ -107,3 +106,4 @@ def _bring_up(there: Pool, changed: Sequence[UUID], mentors: Iterable[Mentor]) -
             there.put_mentor(now[person_id])
         elif person_id in there.mentor_ids:
             there.drop_mentor(person_id)
+    return best_of(there, mentee, count)

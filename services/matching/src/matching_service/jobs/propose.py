@@ -10,7 +10,7 @@ from matching_service.domain.pool import Context, Pair
 from matching_service.domain.rules.book import checked, first_broken
 from matching_service.domain.score import score
 from matching_service.jobs.judge import Judge
-from matching_service.store import facts, journal, places, pool, work
+from matching_service.store import changes, facts, journal, places, pool, work
 from oncomentor_contracts.event import Event
 from oncomentor_contracts.identifiers import derived_id
 from servicekit.subscription import Timer
@@ -74,6 +74,8 @@ def _proposed(match_id: UUID, pair: Pair, context: Context) -> Step:
 async def propose_waiting(timer: Timer, tx: Tx) -> Sequence[Event]:
     """Put a programme's waiting mentees on the queue, who waits longest first, batch by batch."""
     programme_id = work.waiting_of(timer.key)
+    if not timer.payload:
+        await changes.forget(tx)
     waiting = await pool.list_waiting(tx, programme_id, after=_read(timer), limit=WAITING_BATCH)
     for mentee in waiting:
         await work.schedule_proposal(tx, programme_id, mentee.person_id)

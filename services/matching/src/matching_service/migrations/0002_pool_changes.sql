@@ -8,6 +8,7 @@ CREATE TABLE pool_changes (
     changed_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX pool_changes_changed_in ON pool_changes (changed_in);
+CREATE INDEX pool_changes_changed_at ON pool_changes USING brin (changed_at);
 GRANT SELECT, INSERT, DELETE ON pool_changes TO oncomentor_worker;
 
 CREATE FUNCTION note_pool_change() RETURNS trigger

@@ -5,6 +5,9 @@ from uuid import UUID
 
 from servicekit.tx import Tx
 
+_REMEMBERED = timedelta(days=2)
+"""A pool lives a day at most."""
+
 
 async def list_changed(tx: Tx, since: int | None) -> tuple[list[UUID], int]:
     """Return who has changed since a look, and what the next look is to be since.
@@ -25,6 +28,8 @@ async def list_changed(tx: Tx, since: int | None) -> tuple[list[UUID], int]:
     return row["changed"], int(row["now"])
 
 
-async def forget(tx: Tx, age: timedelta) -> None:
-    """Take away the lines of changes that are older by the database's clock, which wrote them."""
-    await tx.conn.execute("DELETE FROM pool_changes WHERE changed_at < now() - $1::interval", age)
+async def forget(tx: Tx) -> None:
+    """Take away old lines, by the clock of the database that wrote them: no pool is older."""
+    await tx.conn.execute(
+        "DELETE FROM pool_changes WHERE changed_at < now() - $1::interval", _REMEMBERED
+    )

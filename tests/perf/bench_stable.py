@@ -1,0 +1,55 @@
+"""Stable matchings against PyPI `matching`, on the same lists in the same run."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from bench_round import cohort_of
+from frame import Pair, bench
+from market import synthetic
+from peers import ask
+
+from matching_service.engine import scan
+from matching_service.engine.stable import Views, on_lists
+
+NEEDS_STACK = False
+MENTORS, MENTEES, LIST = 1_000, 4_000, 50
+
+
+@bench(
+    "engine.stable",
+    unit="matchings/s: 1k mentors x 4k mentees, lists of 50, from the lists to the matching",
+    goal=1_000,
+    limit_is="PyPI matching 1.4.3 from the same lists, create and solve; the matchings are compared",
+    runs=1,
+)
+async def stable(_: object) -> Pair:
+    """Deferred acceptance from lists."""
+    market = synthetic(MENTORS, MENTEES, 1).market
+    cohort = cohort_of(market)
+    sides = market.scale.sides
+    views = Views(
+        *(
+            market._replace(scale=market.scale._replace(sides=np.full_like(sides, side)))
+            for side in (scan.LEFT, scan.RIGHT)
+        )
+    )
+    _, lines = scan.best_lines(views.mentees, cohort.mentees, LIST)
+    lists = np.where(lines >= 0, cohort.places[lines], -1)
+    rows = [row[row >= 0] for row in lists]
+    on_lists(cohort, views, rows)  # compiled, or read from disk
+    began = time.perf_counter()
+    found = on_lists(cohort, views, rows)
+    ours = time.perf_counter() - began
+    who = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    whom = np.concatenate(rows).astype(np.int64)
+    likes = cohort.keys(who, whom, views.mentors)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lists.npz"
+        np.savez(path, lists=lists, likes=np.stack([whom, who, likes], 1), seats=cohort.seats)
+        theirs = ask("peer_matching.py", str(path))
+    assert theirs["pairs"] == sorted(
+        map(list, zip(found.mentee.tolist(), found.mentor.tolist(), strict=True))
+    )
+    return Pair(1 / ours, 1 / theirs["seconds"])
