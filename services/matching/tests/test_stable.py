@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from services.matching.tests import reference
 from services.matching.tests.people import a_pool_of
@@ -14,6 +14,7 @@ from services.matching.tests.test_round import a_cohort
 
 from matching_service.domain.pool import Mentee, Mentor
 from matching_service.engine import stable as stable_module
+from matching_service.engine.deferred import defer
 from matching_service.engine.hold import hold_stable
 from matching_service.engine.pool import Pool
 from matching_service.engine.prices import keys_of
@@ -146,3 +147,17 @@ def test_a_stable_round_is_told_like_any_other() -> None:
         assert one.mentee_id in by_id
         again = pool.best_mentors([one.mentee_id], 6)[0]
         assert {c.person_id: c.score for c in again}[one.mentor_id] == one.score
+
+
+@settings(deadline=None, max_examples=40)
+@example(seed=176618099)
+@given(seed=SEEDS)
+def test_nobody_waits_twice_and_nothing_is_written_beyond_the_arrays(seed: int) -> None:
+    """Uncompiled, so that an index beyond an array is an error and not somebody else's memory."""
+    pool, *_ = a_cohort(seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stable_module, "defer", defer.py_func)  # type: ignore[attr-defined]
+        slowly = hold_stable(pool)
+
+    assert slowly.matches == hold_stable(pool).matches

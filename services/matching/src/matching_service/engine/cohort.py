@@ -47,8 +47,8 @@ class Cohort:
 
     @property
     def places(self) -> I32:
-        """int32[mentors' lines]: each line's place in `mentors`, -1 for none."""
-        places = np.full(len(self.market.mentors.lot), -1, np.int32)
+        """int32[mentors' lines + 1]: each line's place in `mentors`, -1 for none and for no line (-1)."""
+        places = np.full(len(self.market.mentors.lot) + 1, -1, np.int32)
         places[self.mentors] = np.arange(len(self.mentors))
         return places
 

@@ -127,18 +127,16 @@ class Recorded:
             lines[who] = blocks * LANES + np.arange(len(who))
             pattern += [number] * (-(-len(who) // LANES))
             blocks = len(pattern)
-        size = max(1, blocks) * LANES
-        features = of["mentor_features"]
-        tiles = np.zeros((max(1, blocks), max(1, features.shape[1]), LANES), np.float32)
+        size, features = blocks * LANES, of["mentor_features"]
+        tiles = np.zeros((blocks, max(1, features.shape[1]), LANES), np.float32)
         tiles[lines // LANES, : features.shape[1], lines % LANES] = features
-        is_open = np.zeros(max(1, blocks), np.uint64)
-        np.bitwise_or.at(is_open, lines // LANES, np.uint64(1) << (lines % LANES).astype(np.uint64))
+        is_open = np.zeros(blocks, np.uint64)
+        bit = np.uint64(1) << (lines % LANES).astype(np.uint64)
+        np.bitwise_or.at(is_open, lines // LANES, bit)
         lots = np.zeros(size, np.uint64)
         lots[lines] = of["mentor_lot"]
-        patterns = np.array(pattern or [-1], np.int32)
-        return scan.Mentors(
-            _columns(of, "mentor", lines, size), tiles, is_open, patterns, lots
-        ), lines
+        columns = _columns(of, "mentor", lines, size)
+        return scan.Mentors(columns, tiles, is_open, np.array(pattern, np.int32), lots), lines
 
 
 def _weights(certificate: Mapping[str, Any], other: Mapping[str, float]) -> Weights:

@@ -116,7 +116,7 @@ def replace_worst(keys: F64, found: I32, key: float, who: int, lot: np.uint64, l
 
 
 @inlined
-def _best_first(keys: F64, found: I32, lot: np.uint64, lots: U64) -> None:
+def best_first(keys: F64, found: I32, lot: np.uint64, lots: U64) -> None:
     """Sort a heap, the best first."""
     for size in range(len(keys) - 1, 0, -1):
         key, who = keys[0], found[0]
@@ -230,7 +230,7 @@ def best_mentors(which: I64, market: Market, sums: F32, keys: F64, found: I32) -
                 if is_better and fits(mentees.columns, j, mentors.columns, i, market.where):
                     replace_worst(keys[n], found[n], key, i, mentees.lot[j], mentors.lot)
     for n in range(len(which)):
-        _best_first(keys[n], found[n], mentees.lot[which[n]], mentors.lot)
+        best_first(keys[n], found[n], mentees.lot[which[n]], mentors.lot)
 
 
 def best_lines(market: Market, lines: I64, k: int) -> tuple[F64, I32]:
@@ -274,7 +274,7 @@ def best_mentees(i: int, market: Market, keys: F64, found: I32) -> None:
         is_better = is_worse(keys[0], found[0], key, j, mentors.lot[i], mentees.lot)
         if is_better and fits(mentees.columns, j, mentors.columns, i, market.where):
             replace_worst(keys, found, key, j, mentors.lot[i], mentees.lot)
-    _best_first(keys, found, mentors.lot[i], mentees.lot)
+    best_first(keys, found, mentors.lot[i], mentees.lot)
 
 
 @inlined

@@ -3,13 +3,15 @@
 Deferred acceptance (Gale and Shapley 1962): mentees ask down their own list, mentors keep the best of
 those who asked, as many as they have seats. What comes out is the best stable matching there is for
 every mentee at once, and whoever asks first changes nothing. A list holds a mentee's best pairs by
-the mentee's own gain; who reaches the end of it without enough mentors gets a longer one, so that
-the matching is stable over all eligible pairs and not only over those on the lists.
+the mentee's own gain. Who reaches the end of it without enough mentors gets the next ones who would
+not refuse them as things are: a mentor only ever finds better ones, so whoever refuses now refuses for
+good. So the matching is stable over all eligible pairs and not only over those on the lists.
 
-O(proposals * log seats): a proposal is made once.
+O(proposals * log seats), and a look at all mentors each time somebody reaches the end of a list.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,123 +19,15 @@ import numpy as np
 
 from matching_service.engine import scan
 from matching_service.engine.cohort import Cohort
-from matching_service.engine.columns import F64, I32, I64, U64
-from matching_service.engine.jit import compiled, inlined
-from matching_service.engine.scan import draw
+from matching_service.engine.columns import F64, I32, I64
+from matching_service.engine.deferred import Held, Lists, defer
+from matching_service.engine.jit import compiled
+from matching_service.engine.lanes import LANES
+from matching_service.engine.rules import fits
+from matching_service.engine.scan import best_first, is_worse, replace_worst
 
 _LIST = 64
-_LONGER = 4  # times as long, for those who reached the end
-
-
-class Lists(NamedTuple):
-    """Each mentee's list, the best first, and what the mentors on it think."""
-
-    begin: I64
-    """[mentees + 1]: where each list begins in the next two."""
-    mentor: I32
-    likes: F64
-    """What the mentor gains by the mentee; of equal ones the pair's lot decides, as everywhere."""
-    mentee_lot: U64
-    mentor_lot: U64
-    """[mentees], [mentors]: see `scan.draw`."""
-
-
-class Held(NamedTuple):
-    """Whom the mentors keep so far: of each a heap of places on lists, the least liked first."""
-
-    begin: I64
-    """[mentors + 1]: where each mentor's seats begin in `kept`."""
-    kept: I64
-    size: I32
-    """[mentors]"""
-    asked: I64
-    """[mentees]: the place on the list that is asked next."""
-    has: I32
-    """[mentees]"""
-    whose: I32
-    """[places on lists]: the mentee."""
-
-
-@inlined
-def _is_liked_less(lists: Lists, held: Held, one: int, other: int) -> bool:
-    if lists.likes[one] != lists.likes[other]:
-        return bool(lists.likes[one] < lists.likes[other])
-    lot = lists.mentor_lot[lists.mentor[one]]
-    ours, theirs = lists.mentee_lot[held.whose[one]], lists.mentee_lot[held.whose[other]]
-    return bool(draw(lot, ours) < draw(lot, theirs))
-
-
-@inlined
-def _keep(lists: Lists, held: Held, mentor: int, one: int) -> None:
-    """Put somebody among those whom a mentor with a free seat keeps."""
-    first, at = held.begin[mentor], int(held.size[mentor])
-    held.size[mentor] += 1
-    while at > 0:
-        above = (at - 1) // 2
-        if not _is_liked_less(lists, held, one, held.kept[first + above]):
-            break
-        held.kept[first + at] = held.kept[first + above]
-        at = above
-    held.kept[first + at] = one
-
-
-@inlined
-def _replace_least(lists: Lists, held: Held, mentor: int, one: int) -> None:
-    """Put somebody in the place of the least liked."""
-    first, size, at = held.begin[mentor], int(held.size[mentor]), 0
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and _is_liked_less(
-            lists, held, held.kept[first + right], held.kept[first + child]
-        ):
-            child = right
-        if _is_liked_less(lists, held, one, held.kept[first + child]):
-            break
-        held.kept[first + at] = held.kept[first + child]
-        at = child
-    held.kept[first + at] = one
-
-
-@compiled
-def defer(lists: Lists, held: Held, wanted: I32, waiting: I64, count: int) -> int:
-    """Let those who wait ask until nobody does; return how many reached the end of their list.
-
-    `waiting` is [mentees + 1], the first `count` are who asks now; afterwards those at the end of
-    their list come first in it. A mentee is in it once at a time.
-    """
-    ended, top = 0, count
-    while top > ended:
-        mentee = waiting[top - 1]
-        place = held.asked[mentee]
-        if held.has[mentee] >= wanted[mentee]:
-            top -= 1
-            continue
-        if place == lists.begin[mentee + 1]:
-            waiting[top - 1] = waiting[ended]
-            waiting[ended] = mentee
-            ended += 1
-            continue
-        held.asked[mentee] += 1
-        mentor = lists.mentor[place]
-        seats = held.begin[mentor + 1] - held.begin[mentor]
-        if held.size[mentor] < seats:
-            _keep(lists, held, mentor, place)
-            held.has[mentee] += 1
-        elif seats > 0:
-            least = held.kept[held.begin[mentor]]
-            if _is_liked_less(lists, held, least, place):
-                loser = held.whose[least]
-                _replace_least(lists, held, mentor, place)
-                held.has[mentee] += 1
-                was_content = held.has[loser] >= wanted[loser]
-                held.has[loser] -= 1
-                if was_content:
-                    waiting[top] = loser
-                    top += 1
-    return ended
+_TOGETHER = 64
 
 
 class Views(NamedTuple):
@@ -153,29 +47,77 @@ class Stable:
     """How many pairs were asked."""
 
 
+class Ends(NamedTuple):
+    """Who reached the end of their list, and whom the mentors would not refuse."""
+
+    mentees: I64
+    """[n]: their lines."""
+    last: F64
+    last_line: I32
+    """[n]: the last on each list: its key, in the mentee's view, and its line."""
+    mentors: I64
+    """[m]: lines of mentors with a seat."""
+    least: F64
+    """[m]: what each likes the least liked who is kept, -1 with a seat left."""
+
+
+@compiled
+def _next_ones(  # noqa: PLR0913, PLR0917 - who, where, both views, and what comes out
+    ends: Ends, begin: int, end: int, ours: scan.Market, theirs: scan.Market, keys: F64, found: I32
+) -> None:
+    columns, others, lots = ours.mentees.columns, ours.mentors.columns, ours.mentors.lot
+    for n in range(begin, end):
+        j, lot = ends.mentees[n], ours.mentees.lot[ends.mentees[n]]
+        for m in range(len(ends.mentors)):
+            i = ends.mentors[m]
+            if not fits(columns, j, others, i, ours.where):
+                continue
+            left, right = scan.add_up_one(ours, j, i // LANES, i % LANES)
+            key = scan.key_of(ours, j, i, left, right)
+            if not (
+                is_worse(key, i, ends.last[n], ends.last_line[n], lot, lots)
+                and is_worse(keys[n, 0], found[n, 0], key, i, lot, lots)
+            ):
+                continue
+            left, right = scan.add_up_one(theirs, j, i // LANES, i % LANES)
+            if scan.key_of(theirs, j, i, left, right) >= ends.least[m]:
+                replace_worst(keys[n], found[n], key, i, lot, lots)
+        best_first(keys[n], found[n], lot, lots)
+
+
+def next_ones(ends: Ends, views: Views, k: int) -> I32:
+    """Return the next k on each list who would not refuse: lines of mentors, [n, k], -1 for none."""
+    keys = np.full((len(ends.mentees), k), -1.0)
+    found = np.full((len(ends.mentees), k), -1, np.int32)
+
+    def part(begin: int) -> None:
+        end = min(begin + _TOGETHER, len(found))
+        _next_ones(ends, begin, end, views.mentees, views.mentors, keys, found)
+
+    with ThreadPoolExecutor() as processors:
+        list(processors.map(part, range(0, len(found), _TOGETHER)))
+    return found
+
+
 def stable(
     cohort: Cohort, views: Views, progress: Callable[[str], None] = lambda _: None
 ) -> Stable:
     """Return the stable matching that is best for the mentees, over all eligible pairs."""
     count, places = len(cohort.mentees), cohort.places
-    rows: list[I32] = [np.zeros(0, np.int32)] * count
+    _, lines = scan.best_lines(views.mentees, cohort.mentees, _LIST)
     table = _Table(cohort, views)
-    waiting, lengths = np.arange(count + 1), np.zeros(count, np.int64)
-    ended = count
+    table.lengthen(np.arange(count), [places[row[row >= 0]] for row in lines])
+    waiting = np.arange(count + 1)
+    ended = defer(table.lists, table.held, cohort.wanted, waiting, count)
     while ended:
         who = waiting[:ended].copy()
-        length = max(_LIST, _LONGER * int(lengths[who].max()))
-        lengths[who] = length
-        progress(f"lists of {length} for {ended} mentees")
-        _, found = scan.best_lines(views.mentees, cohort.mentees[who], length)
-        for mentee, lines in zip(who.tolist(), found, strict=True):
-            rows[mentee] = places[lines[lines >= 0]]
-        table.lay_out(rows)
-        ended = defer(table.lists, table.held, cohort.wanted, waiting, ended)
-        at_end = waiting[:ended]
-        there_are_more = table.lengths[at_end] == lengths[at_end]
-        ended = int(there_are_more.sum())
-        waiting[:ended] = at_end[there_are_more]
+        progress(f"{ended} mentees at the end of their list")
+        found = next_ones(table.ends(who), views, _LIST)
+        goes_on = found[:, 0] >= 0
+        who, found = who[goes_on], found[goes_on]
+        table.lengthen(who, [places[row[row >= 0]] for row in found])
+        waiting[: len(who)] = who
+        ended = defer(table.lists, table.held, cohort.wanted, waiting, len(who))
     return table.result()
 
 
@@ -189,7 +131,7 @@ def on_lists(cohort: Cohort, views: Views, rows: Sequence[I32]) -> Stable:
     """
     count = len(cohort.mentees)
     table = _Table(cohort, views)
-    table.lay_out(rows)
+    table.lengthen(np.arange(count), rows)
     defer(table.lists, table.held, cohort.wanted, np.arange(count + 1), count)
     return table.result()
 
@@ -217,25 +159,55 @@ class _Table:
             np.zeros(0, np.int32),
         )
 
-    @property
-    def lengths(self) -> I64:
-        """int[mentees]: how long each list is."""
-        return np.diff(self.lists.begin)
+    def ends(self, who: I64) -> Ends:
+        """Return what is to be looked for by mentees at the end of their list."""
+        cohort, held, lists = self._cohort, self.held, self.lists
+        end = lists.begin[who + 1]
+        has_list = end > lists.begin[who]
+        last = np.full(len(who), -1)
+        last[has_list] = lists.mentor[end[has_list] - 1]
+        keys = cohort.keys(who[has_list], last[has_list], self._views.mentees)
+        last_line = np.full(len(who), -1, np.int32)
+        last_line[has_list] = cohort.mentors[last[has_list]]
+        last_key = np.full(len(who), -1.0)  # whose list is empty has nobody after it either
+        last_key[has_list] = keys
+        seats = np.flatnonzero(np.diff(held.begin) > 0)
+        is_full = held.size[seats] == np.diff(held.begin)[seats]
+        least = np.full(len(seats), -1.0)
+        least[is_full] = lists.likes[held.kept[held.begin[seats[is_full]]]]
+        return Ends(
+            cohort.mentees[who],
+            last_key,
+            last_line,
+            cohort.mentors[seats],
+            least,
+        )
 
-    def lay_out(self, rows: Sequence[I32]) -> None:
-        """Lay the lists out anew: each begins as before and may be longer now."""
+    def lengthen(self, who: I64, more: Sequence[I32]) -> None:
+        """Lengthen these mentees' lists: each begins as before, and goes on with `more`."""
         old, held = self.lists, self.held
-        lengths = np.array([len(row) for row in rows], np.int64)
-        begin = np.concatenate([[0], np.cumsum(lengths)])
-        mentor, whose = np.concatenate(rows), np.repeat(np.arange(len(rows)), lengths)
-        likes = self._cohort.keys(whose, mentor.astype(np.int64), self._views.mentors)
+        added = np.zeros(len(old.begin) - 1, np.int64)
+        added[who] = [len(row) for row in more]
+        new = np.concatenate([np.zeros(0, np.int32), *more])
+        whose = np.repeat(who, added[who])
+        likes = self._cohort.keys(whose, new.astype(np.int64), self._views.mentors)
+        begin = np.concatenate([[0], np.cumsum(np.diff(old.begin) + added)])
+        by = (begin - old.begin)[:-1]  # how far each list moves
         seat = np.arange(len(held.kept)) - np.repeat(held.begin[:-1], np.diff(held.begin))
         used = seat < np.repeat(held.size, np.diff(held.begin))
         place = held.kept[used]
-        held.kept[used] = place + (begin - old.begin)[held.whose[place]]
-        held.asked[:] += begin[:-1] - old.begin[:-1]
-        self.lists = old._replace(begin=begin, mentor=mentor, likes=likes)
-        self.held = held._replace(whose=whose.astype(np.int32))
+        held.kept[used] = place + by[held.whose[place]]
+        held.asked[:] += by
+        at = np.repeat(old.begin[1:][who], added[who])  # before what was behind the old list
+        order = np.argsort(whose, kind="stable")
+        self.lists = old._replace(
+            begin=begin,
+            mentor=np.insert(old.mentor, at[order], new[order]),
+            likes=np.insert(old.likes, at[order], likes[order]),
+        )
+        self.held = held._replace(
+            whose=np.insert(held.whose, at[order], whose[order]).astype(np.int32)
+        )
 
     def result(self) -> Stable:
         """Return who is kept."""
