@@ -83,20 +83,18 @@ def _replace_least(lists: Lists, held: Held, mentor: int, one: int) -> None:
 def defer(lists: Lists, held: Held, wanted: I32, waiting: I64, count: int) -> int:
     """Let those who wait ask until nobody does; return how many reached the end of their list.
 
-    `waiting` is [mentees + 1], the first `count` are who asks now; afterwards those at the end of
+    `waiting` is [mentees], the first `count` are who asks now and would like more; afterwards those at the end of
     their list come first in it. A mentee is in it once at a time.
     """
     ended, top = 0, count
     while top > ended:
-        mentee = waiting[top - 1]
+        top -= 1  # whoever asks waits no longer: they may be the next to lose a seat
+        mentee = waiting[top]
         place = held.asked[mentee]
-        if held.has[mentee] >= wanted[mentee]:
-            top -= 1
-            continue
         if place == lists.begin[mentee + 1]:
-            waiting[top - 1] = waiting[ended]
+            waiting[top] = waiting[ended]
             waiting[ended] = mentee
-            ended += 1
+            ended, top = ended + 1, top + 1
             continue
         held.asked[mentee] += 1
         mentor = lists.mentor[place]
@@ -104,17 +102,15 @@ def defer(lists: Lists, held: Held, wanted: I32, waiting: I64, count: int) -> in
         if held.size[mentor] < seats:
             _keep(lists, held, mentor, place)
             held.has[mentee] += 1
-        elif seats > 0:
-            least = held.kept[held.begin[mentor]]
-            if _is_liked_less(lists, held, least, place):
-                loser = held.whose[least]
-                _replace_least(lists, held, mentor, place)
-                held.has[mentee] += 1
-                if held.has[mentee] >= wanted[mentee]:
-                    top -= 1  # now: who loses next may be this one, and would be in it twice
-                was_content = held.has[loser] >= wanted[loser]
-                held.has[loser] -= 1
-                if was_content:
-                    waiting[top] = loser
-                    top += 1
+        elif seats > 0 and _is_liked_less(lists, held, held.kept[held.begin[mentor]], place):
+            loser = held.whose[held.kept[held.begin[mentor]]]
+            _replace_least(lists, held, mentor, place)
+            held.has[mentee] += 1
+            held.has[loser] -= 1
+            if held.has[loser] == wanted[loser] - 1:
+                waiting[top] = loser
+                top += 1
+        if held.has[mentee] < wanted[mentee]:
+            waiting[top] = mentee
+            top += 1
     return ended

@@ -107,7 +107,7 @@ def stable(
     _, lines = scan.best_lines(views.mentees, cohort.mentees, _LIST)
     table = _Table(cohort, views)
     table.lengthen(np.arange(count), [places[row[row >= 0]] for row in lines])
-    waiting = np.arange(count + 1)
+    waiting = np.arange(count)
     ended = defer(table.lists, table.held, cohort.wanted, waiting, count)
     while ended:
         who = waiting[:ended].copy()
@@ -132,7 +132,7 @@ def on_lists(cohort: Cohort, views: Views, rows: Sequence[I32]) -> Stable:
     count = len(cohort.mentees)
     table = _Table(cohort, views)
     table.lengthen(np.arange(count), rows)
-    defer(table.lists, table.held, cohort.wanted, np.arange(count + 1), count)
+    defer(table.lists, table.held, cohort.wanted, np.arange(count), count)
     return table.result()
 
 
