@@ -106,12 +106,16 @@ def check_story(story: Sequence[Span]) -> None:
 
 
 async def metrics_when_ready(network: Network, service: str) -> str:
-    """Return what a service shows once its gauges, read every few seconds, say that it is ready."""
+    """Return what a service shows once its gauges, read every few seconds, say that all is there.
+
+    A consumer that has just lost its partitions, as when Kafka was away, has no lag to tell.
+    """
     async with httpx.AsyncClient(base_url=network.url(service)) as http:
 
         async def shown() -> str:
             text = (await http.get("/metrics")).text
             assert re.search(r"^oncomentor_ready 1", text, re.MULTILINE)
+            assert re.search(r"^oncomentor_consumer_lag", text, re.MULTILINE)
             return text
 
         return await eventually(shown)

@@ -151,7 +151,8 @@ def _between(pool: Pool, held: Round, pair: Pair, context: Context) -> Answer:
     if ((solution.mentee == j) & (solution.mentor == i)).any():
         return replace(of_both, because_of_floor=mine < levels.bench)
     # The last of those they would rather have, of as many as they want; a second counts no `first`.
-    wanted = int(held.cohort.wanted[j])
+    has_ceiling = (int(held.cohort.centers[j]), CEILING) in solution.bench_prices
+    wanted = 1 if has_ceiling else int(held.cohort.wanted[j])
     others = -np.sort(-np.delete(gains, i))
     last = float(others[wanted - 1]) if len(others) >= wanted else -np.inf
     lacks = max(0.0, max(last, levels.first if wanted > 1 else rest) - mine)
