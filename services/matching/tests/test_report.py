@@ -269,6 +269,10 @@ def test_files_that_are_none_of_a_round_are_named(
     assert "No such file" in capsys.readouterr().err
     assert replay.main([pool_file, files[1]]) == 2
     assert "give the two files of one round" in capsys.readouterr().err
+    assert replay.main([certificate_file, pool_file]) == 2
+    assert "is no pool.npz: give the pool first, then the certificate" in capsys.readouterr().err
+    assert replay.main([pool_file, pool_file]) == 2
+    assert "is no JSON" in capsys.readouterr().err
     Path(files[1]).write_text("{}")
     assert replay.main([pool_file, files[1]]) == 2
     assert "these are not the files of a round" in capsys.readouterr().err

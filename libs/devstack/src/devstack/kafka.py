@@ -57,7 +57,7 @@ class KafkaPart:
     title: str = "Kafka"
     stop_steps: tuple[tuple[Signals, float], ...] = ((SIGTERM, 20.0), (SIGKILL, 5.0))
     start_seconds: float = 60.0
-    # Seen once in a thousand starts after a kill: the controller began to be active, then nothing.
+    # Seen once, after a kill: the controller began to be active, then nothing for a minute.
     says_where_it_hangs: Signals | None = SIGQUIT
 
     @property

@@ -59,7 +59,7 @@ class Part(Protocol):
 
     @property
     def says_where_it_hangs(self) -> Signals | None:
-        """A signal that has it write where it is into its log; None: it is known not to hang."""
+        """A signal that has it write where it is into its log, and it may be started once more."""
 
     def prepare(self, progress: Progress) -> None:
         """Make everything it needs on disk; mends what an earlier, killed try left behind."""

@@ -21,6 +21,7 @@ from devstack.state import LOOPBACK, State, is_free
 
 _POLL_SECONDS = 0.05
 _LET_GO_SECONDS = 2.0
+_TELLING = 6000  # bytes of where something hangs: the main thread comes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,7 @@ class Supervisor:
             progress(f"{part.title} has new settings")
             self.stop(part)
         begun = time.monotonic()
-        ready = self._starts(part, progress)
-        if not ready:
+        if not self._starts(part, progress):
             # Did somebody take the port between our look and its start? Once more, elsewhere.
             moved = not all(self._is_free(name) for name in part.ports)
             if not moved or not self._becomes_ready(part, self._launch(part, progress)):
@@ -149,11 +149,11 @@ class Supervisor:
             raise DevstackError(f"{late}, twice. {where}") from late
 
     def _where_it_hangs(self, part: Part, question: Signals) -> str:
-        """Have the process write into its log where it is; return that."""
+        """Have the process write into its log where it is; return how that begins."""
         log = self.home.log(part.name)
         before = log.stat().st_size
         self.send(part, question, wait=_LET_GO_SECONDS)
-        return log.read_bytes()[before:].decode(errors="replace")
+        return log.read_bytes()[before:][:_TELLING].decode(errors="replace")
 
     def _launch(self, part: Part, progress: Progress) -> Mark:
         for name in part.ports:

@@ -38,18 +38,36 @@ def asked_then(certificate: Mapping[str, Any]) -> Asked:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 2 for what cannot be done, with the fix."""
     parser = argparse.ArgumentParser(
-        prog="round replay",
+        prog="python -m matching_service.engine.replay",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("pool", type=Path, help="pool.npz of the round")
     parser.add_argument("certificate", type=Path, help="certificate.json of the round")
-    parser.add_argument("--weight", action="append", default=[], metavar="CRITERION=NUMBER")
+    parser.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        metavar="CRITERION=NUMBER",
+        help="what a criterion weighs now, for both sides",
+    )
     parser.add_argument(
         "--floor", type=float, help="every center's least share of the overall rate"
     )
-    parser.add_argument("--center-floor", action="append", default=[], metavar="CENTER=NUMBER")
-    parser.add_argument("--ceiling", action="append", default=[], metavar="CENTER=NUMBER")
+    parser.add_argument(
+        "--center-floor",
+        action="append",
+        default=[],
+        metavar="CENTER=NUMBER",
+        help="the least number served there",
+    )
+    parser.add_argument(
+        "--ceiling",
+        action="append",
+        default=[],
+        metavar="CENTER=NUMBER",
+        help="the largest number served there",
+    )
     parser.add_argument("--retention", type=float, help="what staying together counts, in points")
     parser.add_argument("--synthetic", action="store_true", help="the people are made up: say so")
     parser.add_argument("--json", action="store_true", help="print figures for a program")
@@ -73,9 +91,7 @@ def _complaint(error: Exception) -> str:
 
 
 def _replay(given: argparse.Namespace) -> int:
-    with np.load(given.pool) as arrays:
-        of: Sheet = dict(arrays)
-    certificate = json.loads(given.certificate.read_bytes())
+    of, certificate = _read(given.pool, given.certificate)
     before = asked_then(certificate)
     after = Asked(
         before.floor if given.floor is None else given.floor,
@@ -100,6 +116,18 @@ def _replay(given: argparse.Namespace) -> int:
         )
     sys.stdout.write(f"{json.dumps(told, indent=1)}\n" if given.json else in_words(told))
     return 0
+
+
+def _read(pool: Path, certificate: Path) -> tuple[Sheet, dict[str, Any]]:
+    with pool.open("rb") as file:
+        if file.read(2) != b"PK":  # what every npz begins with
+            raise ValueError(f"{pool} is no pool.npz: give the pool first, then the certificate")
+    with np.load(pool) as arrays:
+        of: Sheet = dict(arrays)
+    try:
+        return of, json.loads(certificate.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{certificate} is no JSON ({error}): give certificate.json") from error
 
 
 def _tell(text: str) -> None:
