@@ -74,10 +74,10 @@ def best_value(made: Assignment) -> int:
     return round(-found.fun)
 
 
-def happen(made: Assignment, dice: np.random.Generator) -> None:
+def happen(made: Assignment, dice: np.random.Generator, mentors: int | None = None) -> None:
     """Let something happen: somebody comes or goes, a pair breaks up, seats come or go."""
     mentee = int(dice.integers(len(made.state.there)))
-    mentor = int(dice.integers(len(made.state.seats)))
+    mentor = int(dice.integers(mentors or len(made.state.seats)))
     match dice.choice(["join", "join", "leave", "break", "seats"]):
         case "join":
             made.join(mentee)
@@ -88,6 +88,19 @@ def happen(made: Assignment, dice: np.random.Generator) -> None:
             made.bar(int(made.arcs.mentee[arc]), int(made.arcs.mentor[arc]))
         case _:
             made.set_seats(mentor, int(dice.integers(0, 4)))
+
+
+def stakes(made: Assignment) -> list[int]:
+    """What a mentor must offer each mentee, above the price, to be better than the least they have."""
+    state, found = made.state, []
+    for mentee, has in enumerate(state.has.tolist()):
+        at = state.at[state.units[mentee] : state.units[mentee + 1]]
+        worth = state.worth[state.units[mentee] : state.units[mentee + 1]]
+        gains = (worth - state.price[at])[at >= 0].tolist()
+        if gains and has and (at < 0).any():
+            gains.append(state.first_one)
+        found.append(min(gains, default=0))
+    return found
 
 
 @settings(deadline=None, max_examples=100)
@@ -107,6 +120,29 @@ def test_after_any_event_it_is_the_best_there_is_and_proves_it(seed: int) -> Non
         seated = state.at[state.at >= 0]
         assert (np.bincount(seated, minlength=len(state.seats)) == state.taken).all()
         assert (mentors[state.there[state.whose] == 0] == -1).all()
+        assert state.stake.tolist() == stakes(made)
+
+
+@settings(deadline=None, max_examples=100)
+@given(seed=SEEDS)
+def test_a_bench_that_was_at_a_price_ends_as_if_it_never_was(seed: int) -> None:
+    made, dice = a_market(seed)
+    benches = range(made.state.benches, len(made.state.seats))
+    seats = made.state.seats.copy()
+    for bench in benches:
+        made.begin_at_a_price(bench)
+
+    for _ in range(20):
+        happen(made, dice, mentors=made.state.benches)
+        for bench in benches:
+            by = int(dice.integers(-40, 40))
+            made.move_price(bench, max(by, -int(made.state.price[bench])))
+        assert made.state.stake.tolist() == stakes(made)
+    for bench in benches:
+        made.end_at_a_price(bench, int(seats[bench]))
+
+    assert made.value == made.bound == best_value(made)
+    assert (made.state.seats[made.state.benches :] == seats[made.state.benches :]).all()
 
 
 @settings(deadline=None, max_examples=40)

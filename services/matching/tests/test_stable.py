@@ -67,6 +67,7 @@ def test_no_pair_would_rather_have_each_other(seed: int, first: int) -> None:
 
 
 @settings(deadline=None, max_examples=30)
+@example(seed=916)  # a mentor can read nothing of a mentee
 @given(seed=SEEDS)
 def test_it_is_what_an_obvious_deferred_acceptance_finds(seed: int) -> None:
     """One mentor each, ties broken by lots: then the mentees' best stable matching is the only one."""

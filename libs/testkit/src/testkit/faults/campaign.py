@@ -22,7 +22,7 @@ from testkit.faults.drill import DRILLS
 from testkit.faults.ground import REPLICAS, Ground, ground
 from testkit.faults.harm import FAULTS
 from testkit.faults.plan import PLACES
-from testkit.faults.report import Done, Report, table
+from testkit.faults.report import Done, Report, code, table
 from testkit.history import write_evidence
 
 _REPORT = Path("build/faults.json")
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is killed is said to be away
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    report = Report(asked.report)
+    report = Report(asked.report, code())
     todo = [asked.cycle] if asked.cycle is not None else list(range(asked.cycles))
     if asked.cycle is None:
         todo = [cycle for cycle in todo if not report.has(asked.seed, cycle)]

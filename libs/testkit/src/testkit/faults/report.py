@@ -1,14 +1,29 @@
 """The report of a campaign: one file that is whole after each cycle and that runs add to."""
 
+import hashlib
 import json
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import oncomentor_client
+import oncomentor_contracts
+import servicekit
+import testkit
 from testkit.faults.plan import PLACES
+
+_SHOWN = [
+    *(
+        Path(str(p.__file__)).parent
+        for p in (servicekit, oncomentor_contracts, oncomentor_client, testkit)
+    ),
+    Path("deploy/kafka"),
+    Path("deploy/postgres"),
+]
+_SOURCES = {".py", ".sql", ".toml", ".json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +43,28 @@ class Done:
     left_undone: list[str] = field(default_factory=list)
     load: float = 0.0
     """Processes that waited for a processor in the last minute: recovery is read beside it."""
+    code: str = ""
+    """What it was run on, see `code`."""
+
+
+def code(folders: Iterable[Path] = _SHOWN) -> str:
+    """Return a digest of what a campaign shows something about: the kernel, and all that runs it.
+
+    Work elsewhere leaves it as it is, so that a long campaign may go on beside it.
+    """
+    found = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in _SOURCES):
+            found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 class Report:
-    """The cycles done so far, by seed and number; a cycle that is there is not run again."""
+    """The cycles done so far, by seed and number; one that is there is not run again on the same code."""
 
-    def __init__(self, path: Path) -> None:
-        """Take up the report that is there."""
-        self._path = path
+    def __init__(self, path: Path, on: str) -> None:
+        """Take up the report that is there; `on` is the code of now."""
+        self._path, self._on = path, on
         self._done: dict[tuple[int, int], Done] = {}
         if path.exists():
             for entry in json.loads(path.read_text())["runs"]:
@@ -43,20 +72,21 @@ class Report:
                 self._done[done.seed, done.cycle] = done
 
     def has(self, seed: int, cycle: int) -> bool:
-        """Tell whether this cycle was done before."""
-        return (seed, cycle) in self._done
+        """Tell whether this cycle was done before, on this code."""
+        done = self._done.get((seed, cycle))
+        return done is not None and done.code == self._on
 
     def add(self, done: Done) -> None:
         """Keep a cycle; it is on disk when this returns."""
-        self._done[done.seed, done.cycle] = done
+        self._done[done.seed, done.cycle] = replace(done, code=self._on)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".draft")
         draft.write_text(json.dumps(summary(self._done.values()), indent=1))
         draft.replace(self._path)
 
     def of_seed(self, seed: int) -> list[Done]:
-        """Return the cycles of one seed."""
-        return [done for done in self._done.values() if done.seed == seed]
+        """Return the cycles of one seed, on this code."""
+        return [d for d in self._done.values() if d.seed == seed and d.code == self._on]
 
     @property
     def violated(self) -> int:
@@ -76,6 +106,7 @@ def summary(all_done: Iterable[Done]) -> dict[str, Any]:
     return {
         "cycles": len(runs),
         "seeds": sorted({done.seed for done in runs}),
+        "codes": dict(Counter(done.code for done in runs)),
         "commands": sum(done.commands for done in runs),
         "records": sum(done.records for done in runs),
         "seconds": round(sum(done.seconds for done in runs), 1),
@@ -98,7 +129,8 @@ def summary(all_done: Iterable[Done]) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """Return the report as the Markdown that docs/faults.md ends with."""
     lines = [
-        f"{report['cycles']} cycles (seeds {', '.join(map(str, report['seeds']))}), "
+        f"{report['cycles']} cycles (seeds {', '.join(map(str, report['seeds']))}; "
+        f"code {', '.join(report['codes'])}), "
         f"{report['commands']:,} commands, {report['records']:,} records in Kafka, "
         f"{sum(report['violations'].values())} violations.",
         "",

@@ -75,6 +75,7 @@ class Assignment:
             np.zeros(units, np.int64),
             np.zeros(count, np.uint8),
             np.zeros(count, np.int32),
+            np.zeros(count, np.int64),
             seats.astype(np.int32),
             np.zeros(len(seats), np.int32),
             np.zeros(len(seats), np.int64),
@@ -115,13 +116,6 @@ class Assignment:
     def bound(self) -> int:
         """What no assignment of who is there could be worth more than."""
         return int(events.bound(self.arcs, self.state))
-
-    @property
-    def stakes(self) -> I64:
-        """int[mentees]: what a mentor must offer, above the price, to be better than the least."""
-        found = np.zeros(len(self.state.there), np.int64)
-        events.stakes(self.state, found)
-        return found
 
     def join(self, mentee: int) -> None:
         """Take a mentee in; who is there already stays as they are."""

@@ -1,116 +1,192 @@
-"""Deferred acceptance on lists: mentees ask down their own, mentors keep the best of those who asked."""
+"""Deferred acceptance on lists: mentees ask down their own, mentors keep the best of those who asked.
+
+What a mentor likes is looked up when it comes to it, for four mentors of a list at once: of lists of
+fifty three pairs in ten are asked (docs/speed.md, `engine.stable`).
+"""
 
 from typing import NamedTuple
 
-from matching_service.engine.columns import F64, I32, I64, U64
+import numpy as np
+
+from matching_service.engine.columns import F64, I32, I64
 from matching_service.engine.jit import compiled, inlined
-from matching_service.engine.scan import draw
+from matching_service.engine.lanes import LANES, fused
+from matching_service.engine.scan import RIGHT, Market, draw, key_of
+
+AHEAD = 4
+
+
+class Sides(NamedTuple):
+    """Who takes part, and the market as the mentors see it."""
+
+    market: Market
+    mentees: I64
+    mentors: I64
+    """[mentees], [mentors]: their lines in the market."""
 
 
 class Lists(NamedTuple):
-    """Each mentee's list, the best first, and what the mentors on it think."""
+    """Each mentee's list, the best first, and how far down it they have asked."""
 
-    begin: I64
-    """[mentees + 1]: where each list begins in the next two."""
     mentor: I32
+    """[mentees, k]: -1 after the last."""
+    asked: I64
+    """[mentees]: the place on the list that is asked next."""
+    wanted: I32
+    has: I32
+    """[mentees]: how many mentors one would like, and how many keep them so far."""
     likes: F64
-    """What the mentor gains by the mentee; of equal ones the pair's lot decides, as everywhere."""
-    mentee_lot: U64
-    mentor_lot: U64
-    """[mentees], [mentors]: see `scan.draw`."""
+    """[mentees, AHEAD]: what the mentors from the last whole multiple of AHEAD on gain by the mentee."""
 
 
 class Held(NamedTuple):
-    """Whom the mentors keep so far: of each a heap of places on lists, the least liked first."""
+    """Whom the mentors keep so far: of each a heap, the least liked first."""
 
     begin: I64
-    """[mentors + 1]: where each mentor's seats begin in `kept`."""
-    kept: I64
+    """[mentors + 1]: where each mentor's seats begin in the next two."""
+    mentee: I32
+    likes: F64
+    """[seats]: what the mentor gains by them; of equal ones the pair's lot decides, as everywhere."""
     size: I32
     """[mentors]"""
-    asked: I64
-    """[mentees]: the place on the list that is asked next."""
-    has: I32
-    """[mentees]"""
-    whose: I32
-    """[places on lists]: the mentee."""
 
 
 @inlined
-def _is_liked_less(lists: Lists, held: Held, one: int, other: int) -> bool:
-    if lists.likes[one] != lists.likes[other]:
-        return bool(lists.likes[one] < lists.likes[other])
-    lot = lists.mentor_lot[lists.mentor[one]]
-    ours, theirs = lists.mentee_lot[held.whose[one]], lists.mentee_lot[held.whose[other]]
-    return bool(draw(lot, ours) < draw(lot, theirs))
+def _look_ahead(sides: Sides, lists: Lists, mentee: int, place: int) -> None:
+    """Fill what the next `AHEAD` mentors on a list gain by the mentee.
+
+    Each sum waits for itself from one term to the next, so four take hardly longer than one; each
+    is made as `scan.add_up_one` makes it, and so is the same to the last bit.
+    """
+    market, j = sides.market, sides.mentees[mentee]
+    a, b = _line(sides, lists, mentee, place), _line(sides, lists, mentee, place + 1)
+    c, d = _line(sides, lists, mentee, place + 2), _line(sides, lists, mentee, place + 3)
+    by_a, by_b = _is_theirs(market, j, a), _is_theirs(market, j, b)
+    by_c, by_d = _is_theirs(market, j, c), _is_theirs(market, j, d)
+    left, right, tiles = market.mentees.left, market.mentees.right, market.mentors.tiles
+    sum_a = np.float32(0)
+    sum_b = sum_c = sum_d = sum_a
+    for e in range(market.mentees.terms[j, 0], market.mentees.terms[j, 1]):
+        row = market.mentees.rows[e]
+        sum_a = fused(right[e] if by_a else left[e], tiles[a // LANES, row, a % LANES], sum_a)
+        sum_b = fused(right[e] if by_b else left[e], tiles[b // LANES, row, b % LANES], sum_b)
+        sum_c = fused(right[e] if by_c else left[e], tiles[c // LANES, row, c % LANES], sum_c)
+        sum_d = fused(right[e] if by_d else left[e], tiles[d // LANES, row, d % LANES], sum_d)
+    likes = lists.likes[mentee]
+    likes[0] = key_of(market, j, a, sum_a, sum_a)
+    likes[1] = key_of(market, j, b, sum_b, sum_b)
+    likes[2] = key_of(market, j, c, sum_c, sum_c)
+    likes[3] = key_of(market, j, d, sum_d, sum_d)
 
 
 @inlined
-def _keep(lists: Lists, held: Held, mentor: int, one: int) -> None:
+def _is_theirs(market: Market, j: int, i: int) -> bool:
+    """Tell whether the mentor's weights count in their view: the mentee's do where they can read nothing."""
+    pattern = market.mentors.pattern[i // LANES]
+    return bool(market.scale.sides[market.mentees.pattern[j], pattern] == RIGHT)
+
+
+@inlined
+def _line(sides: Sides, lists: Lists, mentee: int, place: int) -> int:
+    """Return the line of the mentor at a place of a list, anybody's where there is none."""
+    at_most = lists.mentor.shape[1] - 1
+    return int(sides.mentors[max(0, lists.mentor[mentee, min(place, at_most)])])
+
+
+@inlined
+def _is_liked_less(
+    sides: Sides, mentor: int, likes: float, one: int, other_likes: float, other: int
+) -> bool:
+    if likes != other_likes:
+        return likes < other_likes
+    lots, lot = sides.market.mentees.lot, sides.market.mentors.lot[sides.mentors[mentor]]
+    return bool(draw(lot, lots[sides.mentees[one]]) < draw(lot, lots[sides.mentees[other]]))
+
+
+@inlined
+def _keep(sides: Sides, held: Held, mentor: int, one: int, likes: float) -> None:
     """Put somebody among those whom a mentor with a free seat keeps."""
     first, at = held.begin[mentor], int(held.size[mentor])
     held.size[mentor] += 1
     while at > 0:
-        above = (at - 1) // 2
-        if not _is_liked_less(lists, held, one, held.kept[first + above]):
+        above = first + (at - 1) // 2
+        if not _is_liked_less(
+            sides, mentor, likes, one, held.likes[above], int(held.mentee[above])
+        ):
             break
-        held.kept[first + at] = held.kept[first + above]
-        at = above
-    held.kept[first + at] = one
+        held.mentee[first + at], held.likes[first + at] = held.mentee[above], held.likes[above]
+        at = (at - 1) // 2
+    held.mentee[first + at], held.likes[first + at] = one, likes
 
 
 @inlined
-def _replace_least(lists: Lists, held: Held, mentor: int, one: int) -> None:
+def _replace_least(sides: Sides, held: Held, mentor: int, one: int, likes: float) -> None:
     """Put somebody in the place of the least liked."""
     first, size, at = held.begin[mentor], int(held.size[mentor]), 0
+    whom, by = held.mentee[first : first + size], held.likes[first : first + size]
     while True:
         child = 2 * at + 1
         if child >= size:
             break
         right = child + 1
         if right < size and _is_liked_less(
-            lists, held, held.kept[first + right], held.kept[first + child]
+            sides, mentor, by[right], int(whom[right]), by[child], int(whom[child])
         ):
             child = right
-        if _is_liked_less(lists, held, one, held.kept[first + child]):
+        if _is_liked_less(sides, mentor, likes, one, by[child], int(whom[child])):
             break
-        held.kept[first + at] = held.kept[first + child]
+        whom[at], by[at] = whom[child], by[child]
         at = child
-    held.kept[first + at] = one
+    whom[at], by[at] = one, likes
+
+
+@inlined
+def _ask(sides: Sides, held: Held, mentee: int, mentor: int, likes: float) -> int:
+    """Have a mentee ask a mentor; return whom the mentor does not keep now: one of the two, or nobody (-1)."""
+    first, size = held.begin[mentor], int(held.size[mentor])
+    seats = held.begin[mentor + 1] - first
+    if seats == 0:
+        return mentee
+    if size < seats:
+        _keep(sides, held, mentor, mentee, likes)
+        return -1
+    least = int(held.mentee[first])
+    if not _is_liked_less(sides, mentor, held.likes[first], least, likes, mentee):
+        return mentee
+    _replace_least(sides, held, mentor, mentee, likes)
+    return least
 
 
 @compiled
-def defer(lists: Lists, held: Held, wanted: I32, waiting: I64, count: int) -> int:
-    """Let those who wait ask until nobody does; return how many reached the end of their list.
+def defer(sides: Sides, lists: Lists, held: Held, waiting: I64, count: int) -> tuple[int, int]:
+    """Let those who wait ask until nobody does; return how many are at the end of their list, and asked.
 
     `waiting` is [mentees], the first `count` are who asks now and would like more; afterwards those at the end of
-    their list come first in it. A mentee is in it once at a time.
+    their list come first in it. A mentee is in it once at a time. The second number is of pairs.
     """
-    ended, top = 0, count
+    ended, top, asked = 0, count, 0
     while top > ended:
         top -= 1  # whoever asks waits no longer: they may be the next to lose a seat
         mentee = waiting[top]
-        place = held.asked[mentee]
-        if place == lists.begin[mentee + 1]:
+        place = lists.asked[mentee]
+        if place == lists.mentor.shape[1] or lists.mentor[mentee, place] < 0:
             waiting[top] = waiting[ended]
             waiting[ended] = mentee
             ended, top = ended + 1, top + 1
             continue
-        held.asked[mentee] += 1
-        mentor = lists.mentor[place]
-        seats = held.begin[mentor + 1] - held.begin[mentor]
-        if held.size[mentor] < seats:
-            _keep(lists, held, mentor, place)
-            held.has[mentee] += 1
-        elif seats > 0 and _is_liked_less(lists, held, held.kept[held.begin[mentor]], place):
-            loser = held.whose[held.kept[held.begin[mentor]]]
-            _replace_least(lists, held, mentor, place)
-            held.has[mentee] += 1
-            held.has[loser] -= 1
-            if held.has[loser] == wanted[loser] - 1:
+        lists.asked[mentee] += 1
+        asked += 1
+        if place % AHEAD == 0:
+            _look_ahead(sides, lists, mentee, place)
+        likes = lists.likes[mentee, place % AHEAD]
+        loser = _ask(sides, held, mentee, int(lists.mentor[mentee, place]), likes)
+        lists.has[mentee] += 1
+        if loser >= 0:
+            lists.has[loser] -= 1
+            if loser != mentee and lists.has[loser] == lists.wanted[loser] - 1:
                 waiting[top] = loser
                 top += 1
-        if held.has[mentee] < wanted[mentee]:
+        if lists.has[mentee] < lists.wanted[mentee]:
             waiting[top] = mentee
             top += 1
-    return ended
+    return ended, asked

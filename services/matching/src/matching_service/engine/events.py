@@ -15,10 +15,10 @@ from matching_service.engine.seating import (
     NOBODY,
     Arcs,
     State,
-    at_stake,
     enter,
     gain_of,
     is_used,
+    move_price,
     step_out,
 )
 
@@ -33,7 +33,7 @@ def _seat(arcs: Arcs, state: State, room: Room, unit: int) -> None:
         if may_use(arcs, state, arc, unit):
             gain = max(gain, arcs.value[arc] - state.price[arcs.mentor[arc]])
     room.search[-1] += 1
-    size = go_on(arcs, state, room, 0, unit, gain, gain - left_out)
+    size, _ = go_on(arcs, state, room, 0, unit, gain, gain - left_out)
     end = find_a_seat(arcs, state, room, size, gain - left_out)
     if end.mentor >= 0:
         move_along(arcs, state, room, end)
@@ -96,8 +96,7 @@ def bar(arcs: Arcs, state: State, room: Room, arc: int) -> None:
     used = is_used(state, mentee, arc)
     arcs.value[arc] = arcs.brings[arcs.back[arc]] = NOBODY
     if used:
-        leave(arcs, state, room, mentee)
-        join(arcs, state, room, mentee)
+        _seat_again(arcs, state, room, mentee)
 
 
 @compiled
@@ -106,7 +105,7 @@ def allow(arcs: Arcs, state: State, room: Room, arc: I64, value: I64) -> None:
     n = 0
     while n < len(arc):
         mentee, is_better = arcs.mentee[arc[n]], False
-        stake = at_stake(state, mentee)
+        stake = state.stake[mentee]
         while n < len(arc) and arcs.mentee[arc[n]] == mentee:
             arcs.value[arc[n]] = arcs.brings[arcs.back[arc[n]]] = value[n]
             is_better |= value[n] - state.price[arcs.mentor[arc[n]]] > stake
@@ -141,7 +140,7 @@ def _first_price(arcs: Arcs, state: State, mentor: int) -> int:
         if not state.there[mentee] or value < 0:
             continue
         if mentor < state.benches or state.has[mentee] <= 1:
-            price = max(price, value - at_stake(state, mentee))
+            price = max(price, value - state.stake[mentee])
     return price
 
 
@@ -166,7 +165,7 @@ def _best_elsewhere(arcs: Arcs, state: State, unit: int) -> int:
 @compiled
 def make_dearer(arcs: Arcs, state: State, room: Room, bench: int, by: int) -> None:
     """Raise the price of a bench that is at a price; who could gain more elsewhere gets up."""
-    state.price[bench] += by
+    move_price(state, bench, by)
     unit = state.first[bench]
     while unit >= 0:
         following = state.following[unit]
@@ -178,11 +177,11 @@ def make_dearer(arcs: Arcs, state: State, room: Room, bench: int, by: int) -> No
 @compiled
 def make_cheaper(arcs: Arcs, state: State, room: Room, bench: int, by: int) -> None:
     """Lower the price of a bench that is at a price; who gains more there sits down."""
-    state.price[bench] -= by
+    move_price(state, bench, -by)
     for n in range(arcs.of_mentor[bench], arcs.of_mentor[bench + 1]):
         mentee = arcs.comer[n]
         gain = arcs.brings[n] - state.price[bench]
-        if state.has[mentee] > 1 or not state.there[mentee] or at_stake(state, mentee) >= gain:
+        if state.has[mentee] > 1 or not state.there[mentee] or state.stake[mentee] >= gain:
             continue
         unit = _the_one(state, mentee)
         mentor = state.at[unit]
@@ -200,13 +199,6 @@ def _the_one(state: State, mentee: int) -> int:
         if state.at[unit] >= 0:
             return int(unit)
     return int(state.units[mentee])
-
-
-@compiled
-def stakes(state: State, found: I64) -> None:
-    """Fill `found`, [mentees], with what a mentor has to offer each to be better than the least."""
-    for mentee in range(len(found)):
-        found[mentee] = at_stake(state, mentee)
 
 
 @compiled

@@ -55,18 +55,23 @@ class Benches:
         """Bring every center near its floor, its bench being at a price.
 
         It is moved until the right number of people sit there, each time as far as the last move
-        says (secant).
+        says (secant). One more or less is left to `set_floors`.
         """
         first = levels.scale >> (_FIRST_STEP if self._is_new else _LATER_STEP)
         self._is_new = False
         steps = {number: _Step(first) for _, number in self._of_floors()}
         for _ in range(_SWEEPS):
+            moved = False
             for center, number in self._of_floors():
                 price = int(made.state.price[number])
                 short = int(made.state.taken[number]) - self._free_of(center, made)
-                way = 1 if short > 0 else -1 if short < 0 and price > 0 else 0
+                way = 1 if short > 1 else -1 if short < -1 and price > 0 else 0
                 by = way * steps[number].length(short) if way else 0
-                made.move_price(number, max(-price, min(by, levels.bench - price)))
+                by = max(-price, min(by, levels.bench - price))
+                made.move_price(number, by)
+                moved |= by != 0
+            if not moved:
+                break
 
     def set_floors(self, made: Assignment) -> None:
         """Bring every center to its floor, given how many are served, one seat at a time."""

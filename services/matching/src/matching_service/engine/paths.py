@@ -22,6 +22,7 @@ from matching_service.engine.seating import (
     gain_of,
     is_on_a_bench,
     is_used,
+    move_price,
     others,
     step_out,
 )
@@ -58,10 +59,10 @@ def may_use(arcs: Arcs, state: State, arc: int, unit: int) -> bool:
 @inlined
 def go_on(  # noqa: PLR0913, PLR0917 - a compiled step
     arcs: Arcs, state: State, room: Room, size: int, unit: int, so_far: int, most: int
-) -> int:
-    """Reach every mentor that a unit could move on to for less than `most`.
+) -> tuple[int, int]:
+    """Reach every mentor that a unit could move on to for less than `most`, and no further than a free seat.
 
-    `so_far` is how far the unit is, and what it gains besides; returns the heap's size.
+    `so_far` is how far the unit is, and what it gains besides; returns the heap's size and `most`.
     """
     mentee = state.whose[unit]
     for arc in range(arcs.of_mentee[mentee], arcs.of_mentee[mentee + 1]):
@@ -69,13 +70,15 @@ def go_on(  # noqa: PLR0913, PLR0917 - a compiled step
         distance = so_far - (arcs.value[arc] - state.price[mentor])
         if distance < most and may_use(arcs, state, arc, unit):
             size = reach(room, size, mentor, distance, arc, unit)
-    return size
+            if state.taken[mentor] < state.seats[mentor]:
+                most = distance
+    return size, most
 
 
 @inlined
 def find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) -> End:
     """Search from the mentors in the heap for a free seat, or for whom to leave out; set prices."""
-    end, seen = End(at_most, NOBODY, NOBODY, NOBODY), 0
+    end, seen, most = End(at_most, NOBODY, NOBODY, NOBODY), 0, at_most
     while size > 0:
         mentor = nearest(room, size)
         size -= 1
@@ -93,11 +96,11 @@ def find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) -
             left_out = gain - state.first_one if others(state, unit) > 0 else gain
             if so_far + left_out < end.cost:
                 end = End(so_far + left_out, mentor, unit, NOBODY)
-            size = go_on(arcs, state, room, size, unit, so_far + gain, end.cost)
+            size, most = go_on(arcs, state, room, size, unit, so_far + gain, min(most, end.cost))
             unit = state.following[unit]
     for n in range(seen):
         mentor = room.seen[n]
-        state.price[mentor] += max(0, end.cost - room.distance[mentor])
+        move_price(state, mentor, max(0, end.cost - room.distance[mentor]))
     return end
 
 
@@ -125,23 +128,25 @@ def _offer(  # noqa: C901 - a compiled step
     price, so_far = state.price[mentor], room.distance[mentor]
     for n in range(arcs.of_mentor[mentor], arcs.of_mentor[mentor + 1]):
         mentee, value, arc = arcs.comer[n], arcs.brings[n], arcs.number[n]
+        if so_far + state.stake[mentee] - (value - price) >= end.cost:
+            continue  # neither they nor anybody in their place could gain by it
         if value < 0 or not state.there[mentee]:
             continue
         if state.units[mentee + 1] - state.units[mentee] > 1 and is_used(state, mentee, arc):
             continue
         benched = is_on_a_bench(state, mentee)
         for unit in range(state.units[mentee], state.units[mentee + 1]):
-            has_others = others(state, unit) > 0
-            if has_others and mentor >= state.benches:
+            at, has_others = state.at[unit], others(state, unit) > 0
+            if (has_others and mentor >= state.benches) or (at < 0 and benched):
                 continue
-            if state.at[unit] >= 0:
-                cost = so_far + gain_of(state, unit) - (value - price)
-                if cost < end.cost:
-                    size = reach(room, size, state.at[unit], cost, arc, unit)
-            elif not benched:
-                cost = so_far + (state.first_one if has_others else 0) - (value - price)
-                if cost < end.cost:
-                    end = End(cost, mentor, unit, arc)
+            gain = gain_of(state, unit) if at >= 0 else state.first_one if has_others else 0
+            cost = so_far + gain - (value - price)
+            if cost >= end.cost:
+                continue
+            if at < 0 or state.seats[at] == AT_A_PRICE:
+                end = End(cost, mentor, unit, arc)
+            else:
+                size = reach(room, size, at, cost, arc, unit)
     return size, end
 
 
@@ -159,9 +164,6 @@ def refill(arcs: Arcs, state: State, room: Room, mentor: int) -> None:
         so_far = room.distance[mentor]
         if so_far >= end.cost:
             break
-        if state.seats[mentor] == AT_A_PRICE:
-            end = End(so_far, mentor, NOBODY, NOBODY)
-            break
         room.seen[seen] = mentor
         seen += 1
         if so_far + state.price[mentor] < end.cost:
@@ -170,7 +172,7 @@ def refill(arcs: Arcs, state: State, room: Room, mentor: int) -> None:
             size, end = _offer(arcs, state, room, size, mentor, end)
     for n in range(seen):
         mentor = room.seen[n]
-        state.price[mentor] -= max(0, end.cost - room.distance[mentor])
+        move_price(state, mentor, -max(0, end.cost - room.distance[mentor]))
     _move_up(arcs, state, room, end)
 
 
@@ -183,6 +185,8 @@ def _move_up(arcs: Arcs, state: State, room: Room, end: End) -> None:
         if to >= 0:
             step_out(state, leaves)
         if comes >= 0:
+            if state.at[comes] >= 0:  # from a bench at a price
+                step_out(state, comes)
             enter(arcs, state, comes, arc)
         if to < 0:
             return

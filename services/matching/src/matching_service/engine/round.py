@@ -163,7 +163,7 @@ class _Table:
         asked = Question(
             cohort.mentees,
             self._last,
-            made.stakes.astype(float),
+            made.state.stake.astype(float),
             cohort.mentors[order].astype(np.int32),
             price[order].astype(float),
             float(levels.scale),

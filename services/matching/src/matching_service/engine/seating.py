@@ -55,6 +55,10 @@ class State(NamedTuple):
     """[mentees]: 1 for who takes part."""
     has: I32
     """[mentees]: how many mentors one has."""
+    stake: I64
+    """[mentees]: what a mentor has to offer, above the price, to be better than the least that one has.
+
+    It follows from the rest and is kept because a free seat asks everybody who could come."""
     seats: I32
     """[mentors]: see `AT_A_PRICE`"""
     taken: I32
@@ -73,6 +77,25 @@ class State(NamedTuple):
 
 
 @inlined
+def gain_of(state: State, unit: int) -> int:
+    """Return what a unit that has a seat gains by it."""
+    return int(state.worth[unit] - state.price[state.at[unit]])
+
+
+@inlined
+def _stake_anew(state: State, mentee: int) -> None:
+    least, free = -1, False
+    for unit in range(state.units[mentee], state.units[mentee + 1]):
+        if state.at[unit] < 0:
+            free = True
+        elif least < 0 or gain_of(state, unit) < least:
+            least = gain_of(state, unit)
+    if free and least >= 0 and state.has[mentee] > 0:
+        least = min(least, state.first_one)
+    state.stake[mentee] = max(0, least)
+
+
+@inlined
 def enter(arcs: Arcs, state: State, unit: int, arc: int) -> None:
     """Seat a unit, which has no seat, on an arc."""
     mentor = arcs.mentor[arc]
@@ -84,6 +107,7 @@ def enter(arcs: Arcs, state: State, unit: int, arc: int) -> None:
     if state.first[mentor] >= 0:
         state.previous[state.first[mentor]] = unit
     state.first[mentor] = unit
+    _stake_anew(state, state.whose[unit])
 
 
 @inlined
@@ -101,12 +125,17 @@ def step_out(state: State, unit: int) -> None:
     state.taken[mentor] -= 1
     if mentor < state.benches:
         state.has[state.whose[unit]] -= 1
+    _stake_anew(state, state.whose[unit])
 
 
 @inlined
-def gain_of(state: State, unit: int) -> int:
-    """Return what a unit that has a seat gains by it."""
-    return int(state.worth[unit] - state.price[state.at[unit]])
+def move_price(state: State, mentor: int, by: int) -> None:
+    """Change the price of a mentor or a bench, and with it what is at stake for who sits there."""
+    state.price[mentor] += by
+    unit = state.first[mentor]
+    while unit >= 0:
+        _stake_anew(state, state.whose[unit])
+        unit = state.following[unit]
 
 
 @inlined
@@ -132,17 +161,3 @@ def is_on_a_bench(state: State, mentee: int) -> bool:
         if state.at[unit] >= state.benches:
             return True
     return False
-
-
-@inlined
-def at_stake(state: State, mentee: int) -> int:
-    """Return what a mentor has to offer a mentee to be better than the least of what they have."""
-    least, free = -1, False
-    for unit in range(state.units[mentee], state.units[mentee + 1]):
-        if state.at[unit] < 0:
-            free = True
-        elif least < 0 or gain_of(state, unit) < least:
-            least = gain_of(state, unit)
-    if least < 0:
-        return 0
-    return min(least, state.first_one) if free and state.has[mentee] > 0 else least

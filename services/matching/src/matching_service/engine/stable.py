@@ -10,7 +10,7 @@ good. So the matching is stable over all eligible pairs and not only over those 
 O(proposals * log seats), and a look at all mentors each time somebody reaches the end of a list.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,7 +20,7 @@ import numpy as np
 from matching_service.engine import scan
 from matching_service.engine.cohort import Cohort
 from matching_service.engine.columns import F64, I32, I64
-from matching_service.engine.deferred import Held, Lists, defer
+from matching_service.engine.deferred import AHEAD, Held, Lists, Sides, defer
 from matching_service.engine.jit import compiled
 from matching_service.engine.lanes import LANES
 from matching_service.engine.rules import fits
@@ -103,117 +103,85 @@ def stable(
     cohort: Cohort, views: Views, progress: Callable[[str], None] = lambda _: None
 ) -> Stable:
     """Return the stable matching that is best for the mentees, over all eligible pairs."""
-    count, places = len(cohort.mentees), cohort.places
     _, lines = scan.best_lines(views.mentees, cohort.mentees, _LIST)
-    table = _Table(cohort, views)
-    table.lengthen(np.arange(count), [places[row[row >= 0]] for row in lines])
-    waiting = np.arange(count)
-    ended = defer(table.lists, table.held, cohort.wanted, waiting, count)
-    while ended:
-        who = waiting[:ended].copy()
-        progress(f"{ended} mentees at the end of their list")
-        found = next_ones(table.ends(who), views, _LIST)
-        goes_on = found[:, 0] >= 0
-        who, found = who[goes_on], found[goes_on]
-        table.lengthen(who, [places[row[row >= 0]] for row in found])
-        waiting[: len(who)] = who
-        ended = defer(table.lists, table.held, cohort.wanted, waiting, len(who))
-    return table.result()
+    places = cohort.places
+    asking = _Asking(cohort, views, places[lines])
+    while len(ended := asking.go_on()):
+        progress(f"{len(ended)} mentees at the end of their list")
+        asking.lengthen(ended, places[next_ones(asking.ends(ended), views, _LIST)])
+    return asking.result()
 
 
-def on_lists(cohort: Cohort, views: Views, rows: Sequence[I32]) -> Stable:
-    """Return the stable matching on given lists, that is best for the mentees.
+def on_lists(cohort: Cohort, views: Views, lists: I32) -> Stable:
+    """Return the stable matching on given lists, that is best for the mentees. O(proposals * log seats).
 
     Args:
         cohort: who takes part.
-        views: the market as each side sees it alone; what mentors like is asked there.
-        rows: by mentee: places of mentors, the best liked first.
+        views: the market as each side sees it alone; what mentors like is looked up there.
+        lists: int32[mentees, k]: eligible mentors' places in the cohort, the best liked first; -1 after the last.
     """
-    count = len(cohort.mentees)
-    table = _Table(cohort, views)
-    table.lengthen(np.arange(count), rows)
-    defer(table.lists, table.held, cohort.wanted, np.arange(count), count)
-    return table.result()
+    asking = _Asking(cohort, views, lists)
+    asking.go_on()
+    return asking.result()
 
 
-class _Table:
-    """Lists and what is kept, while lists grow."""
+class _Asking:
+    """Who asks whom, and is kept, while lists are replaced by what comes after them."""
 
-    def __init__(self, cohort: Cohort, views: Views) -> None:
-        self._cohort, self._views = cohort, views
-        count, market = len(cohort.mentees), cohort.market
-        self.lists = Lists(
-            np.zeros(count + 1, np.int64),
-            np.zeros(0, np.int32),
-            np.zeros(0),
-            market.mentees.lot[cohort.mentees],
-            market.mentors.lot[cohort.mentors],
-        )
-        seats = cohort.seats.astype(np.int64)
-        self.held = Held(
-            np.concatenate([[0], np.cumsum(seats)]),
-            np.zeros(int(seats.sum()), np.int64),
-            np.zeros(len(seats), np.int32),
+    def __init__(self, cohort: Cohort, views: Views, lists: I32) -> None:
+        self._cohort, self._views, self._proposals = cohort, views, 0
+        count, seats = len(cohort.mentees), cohort.seats.astype(np.int64)
+        self._sides = Sides(views.mentors, cohort.mentees, cohort.mentors)
+        self._lists = Lists(
+            lists,
             np.zeros(count, np.int64),
+            cohort.wanted,
             np.zeros(count, np.int32),
-            np.zeros(0, np.int32),
+            np.zeros((count, AHEAD)),
         )
+        self._held = Held(
+            np.concatenate([[0], np.cumsum(seats)]),
+            np.full(int(seats.sum()), -1, np.int32),
+            np.full(int(seats.sum()), -1.0),
+            np.zeros(len(seats), np.int32),
+        )
+        self._waiting, self._many = np.arange(count), count
+
+    def go_on(self) -> I64:
+        """Let those who wait ask; return who is at the end of their list and would like more."""
+        ended, proposals = defer(self._sides, self._lists, self._held, self._waiting, self._many)
+        self._proposals += proposals
+        return self._waiting[:ended].copy()
 
     def ends(self, who: I64) -> Ends:
         """Return what is to be looked for by mentees at the end of their list."""
-        cohort, held, lists = self._cohort, self.held, self.lists
-        end = lists.begin[who + 1]
-        has_list = end > lists.begin[who]
-        last = np.full(len(who), -1)
-        last[has_list] = lists.mentor[end[has_list] - 1]
-        keys = cohort.keys(who[has_list], last[has_list], self._views.mentees)
+        cohort, held, lists = self._cohort, self._held, self._lists
+        end = lists.asked[who]
+        has_list = end > 0
+        last = lists.mentor[who[has_list], end[has_list] - 1]
         last_line = np.full(len(who), -1, np.int32)
-        last_line[has_list] = cohort.mentors[last[has_list]]
+        last_line[has_list] = cohort.mentors[last]
         last_key = np.full(len(who), -1.0)  # whose list is empty has nobody after it either
-        last_key[has_list] = keys
+        last_key[has_list] = cohort.keys(who[has_list], last.astype(np.int64), self._views.mentees)
         seats = np.flatnonzero(np.diff(held.begin) > 0)
         is_full = held.size[seats] == np.diff(held.begin)[seats]
         least = np.full(len(seats), -1.0)
-        least[is_full] = lists.likes[held.kept[held.begin[seats[is_full]]]]
-        return Ends(
-            cohort.mentees[who],
-            last_key,
-            last_line,
-            cohort.mentors[seats],
-            least,
-        )
+        least[is_full] = held.likes[held.begin[seats[is_full]]]
+        return Ends(cohort.mentees[who], last_key, last_line, cohort.mentors[seats], least)
 
-    def lengthen(self, who: I64, more: Sequence[I32]) -> None:
-        """Lengthen these mentees' lists: each begins as before, and goes on with `more`."""
-        old, held = self.lists, self.held
-        added = np.zeros(len(old.begin) - 1, np.int64)
-        added[who] = [len(row) for row in more]
-        new = np.concatenate([np.zeros(0, np.int32), *more])
-        whose = np.repeat(who, added[who])
-        likes = self._cohort.keys(whose, new.astype(np.int64), self._views.mentors)
-        begin = np.concatenate([[0], np.cumsum(np.diff(old.begin) + added)])
-        by = (begin - old.begin)[:-1]  # how far each list moves
-        seat = np.arange(len(held.kept)) - np.repeat(held.begin[:-1], np.diff(held.begin))
-        used = seat < np.repeat(held.size, np.diff(held.begin))
-        place = held.kept[used]
-        held.kept[used] = place + by[held.whose[place]]
-        held.asked[:] += by
-        at = np.repeat(old.begin[1:][who], added[who])  # before what was behind the old list
-        order = np.argsort(whose, kind="stable")
-        self.lists = old._replace(
-            begin=begin,
-            mentor=np.insert(old.mentor, at[order], new[order]),
-            likes=np.insert(old.likes, at[order], likes[order]),
-        )
-        self.held = held._replace(
-            whose=np.insert(held.whose, at[order], whose[order]).astype(np.int32)
-        )
+    def lengthen(self, who: I64, more: I32) -> None:
+        """Let these mentees, [n], go on with `more`, [n, k]; who has nobody there asks no more.
+
+        What they have asked is of no use any more: nobody asks twice.
+        """
+        goes_on = more[:, 0] >= 0
+        who, more = who[goes_on], more[goes_on]
+        self._lists.mentor[who], self._lists.asked[who] = more, 0
+        self._waiting[: len(who)], self._many = who, len(who)
 
     def result(self) -> Stable:
         """Return who is kept."""
-        held = self.held
+        held = self._held
         mentors = np.repeat(np.arange(len(held.size)), np.diff(held.begin))
-        seat = np.arange(len(held.kept)) - np.repeat(held.begin[:-1], np.diff(held.begin))
-        used = seat < held.size[mentors]
-        proposals = int((held.asked - self.lists.begin[:-1]).sum())
-        return Stable(held.whose[held.kept[used]].astype(np.int64), mentors[used], proposals)
+        used = held.mentee >= 0
+        return Stable(held.mentee[used].astype(np.int64), mentors[used], self._proposals)
