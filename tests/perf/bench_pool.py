@@ -1,0 +1,106 @@
+"""A programme's people in memory, from profiles: what a change and what building it anew take.
+
+Nobody is real: words of the project's vocabularies, drawn from a seed.
+"""
+
+import random
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from uuid import UUID
+
+import numpy as np
+from frame import Goal, Pair, bench
+
+from matching_service.app import taxonomy
+from matching_service.domain.pool import Center, Context, Mentee, Mentor, Person, Programme
+from matching_service.engine.pool import Pool
+from oncomentor_contracts import vocabulary
+
+NEEDS_STACK = False
+PEOPLE, CHANGES = 10_000, 2_000
+_NOW = datetime(2026, 3, 2, tzinfo=UTC)
+_WEIGHTS = (
+    ("goals", 0.3), ("topics", 0.3), ("methods", 0.1), ("career_stage", 0.1), ("availability", 0.2),
+)  # fmt: skip
+
+
+class _People:
+    """People of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)  # noqa: S311 - synthetic people
+        self._words = {name: sorted(vocabulary.known(name)) for name in ("goal", "topic", "method")}
+        self._stages = sorted(vocabulary.known("career_stage"))
+        self._centers = [Center(f"c{number}", "PT") for number in range(60)]
+
+    def some(self, name: str, most: int) -> frozenset[str]:
+        return frozenset(self._dice.sample(self._words[name], self._dice.randint(1, most)))
+
+    def person(self, number: int) -> Person:
+        dice = self._dice
+        begins = [(dice.randint(1, 5), 60 * dice.randint(8, 17)) for _ in range(4)]
+        return Person(
+            UUID(int=number),
+            dice.choice(self._centers),
+            version=1,
+            changed_at=_NOW,
+            time_zone=dice.choice(("Europe/Lisbon", "Europe/Athens", "Asia/Kolkata")),
+            languages=("en",),
+            hours=tuple((day, begin, begin + 120) for day, begin in begins),
+            career_stage=dice.choice(self._stages),
+            topics=self.some("topic", 4),
+            methods=self.some("method", 4),
+            consents=frozenset({"matching"}),
+        )
+
+    def mentor(self, number: int) -> Mentor:
+        return Mentor(self.person(number), offers=self.some("goal", 4), seats=3)
+
+    def mentee(self, number: int) -> Mentee:
+        return Mentee(self.person(number), goals=self.some("goal", 3))
+
+
+@cache
+def _programme() -> tuple[Context, list[Mentee], list[Mentor], _People]:
+    people = _People(1)
+    context = Context(Programme("bench", weights=_WEIGHTS), _NOW, taxonomy())
+    mentees = [people.mentee(1 + n) for n in range(PEOPLE)]
+    return context, mentees, [people.mentor(1 + PEOPLE + n) for n in range(PEOPLE)], people
+
+
+@bench(
+    "engine.rebuild",
+    unit="s: a pool of 10k mentors and 10k mentees from their profiles",
+    goal=Goal(10, "at_most"),
+    limit_is="none",
+)
+async def rebuild(_: object) -> Pair:
+    """Everybody laid out anew."""
+    context, mentees, mentors, _people = _programme()
+    began = time.perf_counter()
+    Pool(context, mentees, mentors)
+    return Pair(time.perf_counter() - began)
+
+
+@bench(
+    "engine.upsert",
+    unit="us, median: a mentor of 10k has changed, and the pool has them as they are now",
+    goal=Goal(200, "at_most"),
+    limit_is="none",
+)
+async def upsert(_: object) -> Pair:
+    """A changed profile."""
+    context, mentees, mentors, people = _programme()
+    pool = Pool(context, mentees, mentors)
+    took = []
+    for mentor in random.Random(2).sample(mentors, CHANGES):  # noqa: S311 - synthetic people
+        person = replace(mentor.person, topics=people.some("topic", 4), version=2)
+        changed = replace(mentor, person=person, offers=people.some("goal", 4))
+        began = time.perf_counter()
+        pool.put_mentor(changed)
+        took.append(time.perf_counter() - began)
+    sys.stderr.write(f"  p99 {np.percentile(took, 99) * 1e6:.0f} us\n")
+    return Pair(float(np.median(took)) * 1e6)
