@@ -1,7 +1,5 @@
 """Whether an event costs the same when there are many, and when they lie in one partition."""
 
-from pathlib import Path
-
 from bench_consume import EVENTS, SCRIPT, TABLES, TOPIC, profiles, take_seed
 from frame import Goal, Pair, bench
 from surroundings import (
@@ -12,6 +10,7 @@ from surroundings import (
     by_partition,
     drained,
     offsets_since,
+    resident_bytes,
 )
 
 LONG = 1_000_000
@@ -31,14 +30,9 @@ async def consumed(around: Surroundings, steps: list[int], *, skip: int = 0) -> 
     passed = offsets_since(conn, "kit.consumer_offsets", TOPIC, before)
     async with around.process(SCRIPT, "scheduling", "kernel", "bulk") as process:
         found = [await drained(passed, end, skip=skip) for end in steps]
-        around.resident = _resident_bytes(process.pid)
+        around.resident = resident_bytes(process.pid)
     await conn.close()
     return found
-
-
-def _resident_bytes(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096
 
 
 async def _filled(around: Surroundings, count: int) -> None:

@@ -176,6 +176,12 @@ class Surroundings:
         done.result(_REQUEST_SECONDS)
 
 
+def resident_bytes(pid: int) -> int:
+    """Return what a process holds in memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def by_partition(messages: Sequence[Message]) -> list[list[Message]]:
     """Return the messages of each partition, as the default partitioner spreads their keys."""
     spread: list[list[Message]] = [[] for _ in range(PARTITIONS)]

@@ -36,6 +36,7 @@ class People:
         names = self.random.sample(sorted(CRITERIA), self.random.randint(0, len(CRITERIA)))
         programme = a_programme(
             kind=self.kind,
+            mode=self.random.choice(["open", "round", "choose"]),
             weights=tuple((name, self.random.choice([0.0, 0.1, 0.5])) for name in names),
             mentor_weights=tuple(
                 (name, self.random.choice([0.0, 0.3])) for name in names if self.maybe(0.3)

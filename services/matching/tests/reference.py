@@ -24,7 +24,7 @@ def broken_rules(mentee: Mentee, mentor: Mentor, context: Context) -> set[str]:
     both = (a, b)
     holds = {
         "programme-open": programme.active
-        and programme.mode == "open"
+        and "unknown" not in (programme.kind, programme.mode)
         and all(_takes_part(p, programme.participants) for p in both),
         "centers-active": a.center.active and b.center.active,
         "cross-institution": not _one_center(a, b) or _may_be_one(a, b),

@@ -18,14 +18,13 @@ from matching_service.engine import verify as verify_module
 from matching_service.engine.certificate import (
     Sheet,
     certificate,
-    commitment,
     public_part,
     sheet,
     write,
 )
 from matching_service.engine.hold import Asked, Round, hold_round
 from matching_service.engine.pool import Pool
-from matching_service.engine.verify import RefusedError, pool_hash, verify
+from matching_service.engine.verify import RefusedError, commitment, pool_hash, verify
 
 Certificate = dict[str, Any]
 ENGINE = Path(verify_module.__file__).parent
@@ -55,7 +54,7 @@ def test_a_stranger_finds_the_same_and_the_proof_whole(seed: int, retention: flo
 
 
 def a_full_one() -> tuple[Certificate, Sheet]:
-    """Return a certificate with matches, a free mentee and several prices."""
+    """Return a certificate with matches of different scores, a free mentee and several prices."""
     for seed in range(1000):
         pool, *_ = a_cohort(seed)
         cohort = pool.cohort()
@@ -65,13 +64,17 @@ def a_full_one() -> tuple[Certificate, Sheet]:
         held = hold_round(pool, asked)
         of = sheet(pool, held.cohort)
         made = json.loads(json.dumps(certificate(pool, held, of)))
-        if len(made["mentee"]) > 4 and held.unserved and sum(p > 0 for p in made["prices"]) > 2:
+        scores = {match.score for match in held.matches}
+        if len(scores) > 4 and held.unserved and sum(p > 0 for p in made["prices"]) > 2:
             return made, of
     raise AssertionError("no seed gives such a round")
 
 
 def _swap(made: Certificate, of: Sheet) -> None:
-    made["mentor"][0], made["mentor"][1] = made["mentor"][1], made["mentor"][0]
+    mentee, mentor = made["mentee"], made["mentor"]
+    others = enumerate(zip(mentee, mentor, strict=True))
+    other = next(n for n, (j, i) in others if j != mentee[0] and i != mentor[0])
+    mentor[0], mentor[other] = mentor[other], mentor[0]
 
 
 def _match_twice(made: Certificate, of: Sheet) -> None:
@@ -134,6 +137,34 @@ def _lower_level(made: Certificate, of: Sheet) -> None:
     made["levels"]["served"] = made["levels"]["bench"] = 1
 
 
+def _swap_names(made: Certificate, of: Sheet) -> None:
+    made["mentees"][0], made["mentees"][1] = made["mentees"][1], made["mentees"][0]
+
+
+def _another_mentor(made: Certificate, of: Sheet) -> None:
+    made["mentors"][0] = made["mentees"][0]
+
+
+def _other_seed(made: Certificate, of: Sheet) -> None:
+    made["seed"] += "again"
+
+
+def _a_ceiling(made: Certificate, of: Sheet) -> None:
+    made["terms"]["ceilings"] = {str(int(of["mentee_center"][made["mentee"][0]])): 0}
+
+
+def _cheaper_bench(made: Certificate, of: Sheet) -> None:
+    dearest = max(made["bench_prices"], key=made["bench_prices"].__getitem__)
+    made["bench_prices"][dearest] -= made["levels"]["scale"]
+
+
+def _without(name: str) -> Callable[..., None]:
+    def tamper(made: Certificate, of: Sheet) -> None:
+        del made[name]
+
+    return tamper
+
+
 def _without_prices(made: Certificate, of: Sheet) -> None:
     del made["prices"]
 
@@ -161,6 +192,14 @@ TAMPERED = {
     "no prices": _without_prices,
     "another weight": _other_weights,
     "another floor": _other_floor,
+    "two names swapped": _swap_names,
+    "another name": _another_mentor,
+    "another seed": _other_seed,
+    "a ceiling": _a_ceiling,
+    "a bench's price": _cheaper_bench,
+    "no pool": _without("pool"),
+    "no seed": _without("seed"),
+    "no names": _without("mentors"),
     "points": _more_points,
     "people served": _more_served,
     "a center's number": _another_center_served,
@@ -170,6 +209,7 @@ TAMPERED = {
     "seats, with the hash": _in_the_pool("seats", lambda a: np.maximum(a - 1, 0), hidden=True),
     "a rule": _in_the_pool("mentor_languages", np.zeros_like, hidden=False),
     "a rule, with the hash": _in_the_pool("mentor_languages", np.zeros_like, hidden=True),
+    "how many are wanted": _in_the_pool("wanted", lambda a: a * 0, hidden=True),
     "features": _in_the_pool("mentor_features", lambda a: a / 2, hidden=True),
     "who refuses whom": _in_the_pool("center_refuses", np.ones_like, hidden=True),
 }
@@ -186,14 +226,32 @@ def test_whatever_is_changed_is_refused(what: str) -> None:
         verify(made, of)
 
 
+def with_somebody_who_stays() -> tuple[Certificate, Sheet]:
+    for seed in range(1000):
+        made, of, *_ = certified(seed, retention=0.5)
+        before = zip(of["incumbent_mentee"].tolist(), of["incumbent_mentor"].tolist(), strict=True)
+        if set(before) & set(zip(made["mentee"], made["mentor"], strict=True)):
+            return made, of
+    raise AssertionError("no seed gives such a round")
+
+
+def test_another_bonus_for_those_who_stay_is_refused() -> None:
+    made, of = with_somebody_who_stays()
+    verify(made, of)
+
+    made["terms"]["retention"] = 0.4
+
+    with pytest.raises(RefusedError, match="gap"):
+        verify(made, of)
+
+
 def test_the_public_part_is_tied_to_the_certificate_and_tells_of_nobody() -> None:
     made, _, held, _ = certified(3)
     public = public_part(made, "salt")
 
     assert public["commitment"] == commitment(made, "salt") != commitment(made, "other salt")
-    text = json.dumps(public)
-    ids = {str(m.mentee_id) for m in held.matches} | set(made["mentees"]) | set(made["mentors"])
-    assert not [one for one in ids if one in text]
+    assert public.keys() == {"format", "programme", "criteria_version", "judged_at", "commitment"}
+    assert held.matches
     changed = {**made, "mentee": made["mentee"][::-1]}
     assert commitment(changed, "salt") != public["commitment"]
 
@@ -211,6 +269,12 @@ def test_the_auditor_needs_the_files_and_numpy_and_no_engine(tmp_path: Path) -> 
     )
 
     assert json.loads(good.stdout)["gap"] == pytest.approx(0, abs=1e-5)
+    tie = [str(tmp_path / "public.json"), str(tmp_path / "salt.txt")]
+    tied = [*command, str(tmp_path / "pool.npz"), *tie]
+    assert subprocess.run(tied, capture_output=True, check=True).stdout.decode() == good.stdout
+    (tmp_path / "salt.txt").write_text("another")
+    untied = subprocess.run(tied, capture_output=True, text=True, check=False)
+    assert (untied.returncode, untied.stderr) == (1, "refused: it is not what was published\n")
     other, *_ = a_cohort(4)
     write(tmp_path / "other", other, hold_round(other, asked), "salt")
     bad = subprocess.run(

@@ -272,7 +272,11 @@ def test_survivors_hear_no_figure_of_what_they_lack() -> None:
 
     assert (told.status, told.lacks) == (Status.ELSEWHERE, None)
     assert told.lacks_in_words in {"clearly", "much"}
-    assert not any("LUAD" in line or "GB" in line for line in told.sentences)
+    assert told.potentials == ()
+    for mentee in mentees:
+        words = " ".join(explain(pool, held, Pair(mentee, max_)).sentences)
+        assert words.startswith("They fit ")
+        assert not any("LUAD" in words or "GB" in words or sign.isdigit() for sign in words)
 
 
 @settings(deadline=None, max_examples=30)

@@ -190,6 +190,15 @@ async def test_a_mentee_waits_until_somebody_comes(matching: Matching) -> None:
     assert "MatchProposed" in kinds(await matching.waits(seconds=1))
 
 
+@pytest.mark.parametrize("mode", ["round", "choose"])
+async def test_a_programme_that_matches_in_rounds_proposes_to_nobody_meanwhile(
+    matching: Matching, mode: str
+) -> None:
+    await matching.hears(*a_network(programme={"mode": mode}))
+
+    assert await matching.waits(seconds=5) == []
+
+
 @pytest.mark.parametrize("last", ["institution", "programme", "mentor", "mentee"])
 async def test_topics_may_be_heard_in_any_order(matching: Matching, last: str) -> None:
     events: dict[str, Event] = {

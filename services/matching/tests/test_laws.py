@@ -203,6 +203,27 @@ def test_a_weight_that_is_none_is_refused_by_name(wrong: float) -> None:
             Pool(a_context(programme))
 
 
+def test_a_criterion_that_there_is_not_is_refused_by_name_and_one_to_come_counts_nothing() -> None:
+    odd = (("goals", 1.0), ("shoe_size", 0.5))
+    for programme in (a_programme(weights=odd), a_programme(weights=(), mentor_weights=odd)):
+        with pytest.raises(ValueError, match="no criterion shoe_size: there are goals, topics"):
+            Pool(a_context(programme))
+
+    newer = a_context(a_programme(weights=(("goals", 1.0), ("unknown", 1.0))))
+    (match,) = hold_round(Pool(newer, *all_alike(1, 1, seats=1))).matches
+
+    (known,) = hold_round(Pool(a_context(), *all_alike(1, 1, seats=1))).matches
+    assert match.score == pytest.approx(known.score, abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["round", "choose"])
+def test_programmes_that_match_in_rounds_have_rounds(mode: str) -> None:
+    context = a_context(a_programme(mode=mode))
+    pool = Pool(context, *all_alike(3, 2, seats=1))
+
+    assert len(hold_round(pool).matches) == len(hold_stable(pool).matches) == 2
+
+
 def test_a_pair_that_comes_after_all_others_gives_way_to_any_other() -> None:
     home = a_center(SOUTH, cross_institution="preferred")
     sol = a_mentee("sol", person=a_person("sol", home))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.matching.tests.test_round import a_cohort, open_of, some_asked
 
 from matching_service.engine import replay
-from matching_service.engine.blocking import blocking
+from matching_service.engine.blocking import unrest
 from matching_service.engine.certificate import certificate, sheet, write
 from matching_service.engine.hold import Asked, Outcome, hold_round, hold_stable
 from matching_service.engine.page import page
@@ -121,7 +121,12 @@ def test_blocking_pairs_are_those_that_would_both_rather_have_each_other(seed: i
         for j in range(n)
     ]
 
-    assert blocking(cohort, pool.views, mentee, mentor).tolist() == expected
+    found = unrest(cohort, pool.views, mentee, mentor)
+    assert found.blocking.tolist() == expected
+    taken = set(mentor.tolist())
+    assert found.envied.tolist() == [
+        sum(ours[j, i] > of_mentee[j] and (j, i) not in together for i in taken) for j in range(n)
+    ]
     stable = hold_stable(pool)
     assert outcome(pool, stable)["blocking_pairs"] == 0
 

@@ -269,6 +269,10 @@ def test_nobody_at_all_is_a_round_too() -> None:
     assert (result.matches, result.unserved, result.centers, result.gap) == ([], [], {}, 0)
 
 
+NONE: Any = float("nan")
+HALF: Any = 0.5
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -276,7 +280,12 @@ def test_nobody_at_all_is_a_round_too() -> None:
         (Asked(floor=float("nan")), "floor is nan"),
         (Asked(retention=-1), "retention is -1: give points"),
         (Asked(retention=float("nan")), "retention is nan"),
-        (Asked(floors={"c0": -1}), "the floor of center 'c0' is -1: give 0 or more"),
+        (
+            Asked(floors={"c0": -1}),
+            "the floor of center 'c0' is -1: give a whole number, 0 or more",
+        ),
+        (Asked(floors={"c0": NONE}), "the floor of center 'c0' is nan: give a whole number"),
+        (Asked(ceilings={"c0": HALF}), "the ceiling of center 'c0' is 0.5: give a whole number"),
         (Asked(ceilings={"elsewhere": 1}), "ceilings: nobody in the pool is of center 'elsewhere'"),
         (Asked(floors={"c0": 2}, ceilings={"c0": 1}), "'c0' has a floor of 2 above its ceiling"),
         (Asked(candidates=0), "candidates is 0: give 1 or more"),

@@ -134,14 +134,18 @@ def test_a_pair_that_breaks_a_rule_is_refused_by_that_rule(rule: str, pair: Pair
     "changes",
     [
         {"active": False},
-        {"mode": "round"},
         {"kind": "unknown"},
         {"mode": "unknown"},
         {"participants": frozenset({NORTH})},
     ],
 )
-def test_a_programme_that_does_not_propose_now_has_no_pairs(changes: dict[str, Any]) -> None:
+def test_a_programme_that_matches_nobody_now_has_no_pairs(changes: dict[str, Any]) -> None:
     assert broken(a_pair(), a_context(a_programme(**changes))) == "programme-open"
+
+
+@pytest.mark.parametrize("mode", ["open", "round", "choose"])
+def test_however_pairs_come_about_the_rules_are_the_same(mode: str) -> None:
+    assert broken(a_pair(), a_context(a_programme(mode=mode))) is None
 
 
 def test_a_pair_of_one_center_needs_neither_center_to_require_another() -> None:

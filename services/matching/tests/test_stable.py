@@ -13,8 +13,9 @@ from services.matching.tests.people import a_pool_of
 from services.matching.tests.test_round import a_cohort
 
 from matching_service.domain.pool import Mentee, Mentor
+from matching_service.engine import scan
 from matching_service.engine import stable as stable_module
-from matching_service.engine.deferred import defer
+from matching_service.engine.deferred import AHEAD, Held, Lists, Seen, defer
 from matching_service.engine.hold import hold_stable
 from matching_service.engine.pool import Pool
 from matching_service.engine.prices import keys_of
@@ -131,6 +132,40 @@ def test_each_side_sees_its_own_gain(seed: int) -> None:
         assert fused == pytest.approx(reference.score(mentee, mentor, context), abs=1e-6)
 
 
+@settings(deadline=None, max_examples=20)
+@given(seed=SEEDS, longest=st.integers(1, 9))
+def test_what_mentors_like_is_looked_up_to_the_last_bit(seed: int, longest: int) -> None:
+    """Four at a time, at the end of lists as well, and where a side can read nothing."""
+    pool, *_ = a_cohort(seed)
+    cohort = pool.cohort()
+    count = len(cohort.mentees)
+    _, lines = scan.best_lines(pool.views.mentees, cohort.mentees, longest)
+    lists, likes = cohort.places[lines], np.zeros((count, AHEAD))
+    wanted = np.full(count, longest + 1, np.int32)
+    seats = np.full(len(cohort.mentors), count, np.int64)  # nobody is refused: all are asked
+    held = Held(
+        np.concatenate([[0], np.cumsum(seats)]),
+        np.full(int(seats.sum()), -1, np.int32),
+        np.full(int(seats.sum()), -1.0),
+        np.zeros(len(seats), np.int32),
+    )
+    asking = Lists(lists, np.zeros(count, np.int64), wanted, np.zeros(count, np.int32), likes)
+
+    defer(
+        Seen(pool.views.mentors, cohort.mentees, cohort.mentors),
+        asking,
+        held,
+        np.arange(count),
+        count,
+    )
+
+    mentors = np.repeat(np.arange(len(seats)), seats)[held.mentee >= 0]
+    mentees = held.mentee[held.mentee >= 0].astype(np.int64)
+    expected = cohort.keys(mentees, mentors, pool.views.mentors)
+    assert len(mentees) == (lists >= 0).sum()
+    assert (held.likes[held.mentee >= 0] == expected).all()
+
+
 def test_a_stable_round_is_told_like_any_other() -> None:
     pool, mentees, _ = a_cohort(3)
     cohort = pool.cohort()
@@ -154,7 +189,7 @@ def test_a_stable_round_is_told_like_any_other() -> None:
 @example(seed=176618099)
 @given(seed=SEEDS)
 def test_nobody_waits_twice_and_nothing_is_written_beyond_the_arrays(seed: int) -> None:
-    """Uncompiled, so that an index beyond an array is an error and not somebody else's memory."""
+    """The loop uncompiled, so that an index beyond an array is an error and not somebody else's memory."""
     pool, *_ = a_cohort(seed)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -49,7 +49,7 @@ def seed_of(seed: int, cycle: int) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is asked for and not done yet; return 1 if anything was ever violated."""
+    """Run what is asked for and not done yet; return 1 if anything was violated on this code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cycles", type=int, default=20, help="so many of this seed, in all")

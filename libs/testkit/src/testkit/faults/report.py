@@ -9,21 +9,21 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import devstack
 import oncomentor_client
 import oncomentor_contracts
 import servicekit
 import testkit
 from testkit.faults.plan import PLACES
 
+_ROOT = Path(__file__).resolve().parents[5]
+_RUN = (servicekit, oncomentor_contracts, oncomentor_client, devstack, testkit)
 _SHOWN = [
-    *(
-        Path(str(p.__file__)).parent
-        for p in (servicekit, oncomentor_contracts, oncomentor_client, testkit)
-    ),
-    Path("deploy/kafka"),
-    Path("deploy/postgres"),
+    *(Path(str(package.__file__)).parent for package in _RUN),
+    *(_ROOT / "deploy" / part for part in ("kafka", "postgres")),
+    _ROOT / "requirements",
 ]
-_SOURCES = {".py", ".sql", ".toml", ".json"}
+_SOURCES = {".py", ".sql", ".toml", ".json", ".lock"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class Report:
 
     @property
     def violated(self) -> int:
-        """How many violations there are in all."""
-        return sum(len(done.violations) for done in self._done.values())
+        """How many violations there are on this code."""
+        return sum(len(d.violations) for d in self._done.values() if d.code == self._on)
 
 
 def summary(all_done: Iterable[Done]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def table(report: dict[str, Any]) -> str:
     """Return the report as the Markdown that docs/faults.md ends with."""
     lines = [
         f"{report['cycles']} cycles (seeds {', '.join(map(str, report['seeds']))}; "
-        f"code {', '.join(report['codes'])}), "
+        f"code {', '.join(report.get('codes', ['unknown']))}), "
         f"{report['commands']:,} commands, {report['records']:,} records in Kafka, "
         f"{sum(report['violations'].values())} violations.",
         "",

@@ -170,7 +170,7 @@ class Assignment:
         events.allow(self.arcs, state, self._room, new, values[order].astype(np.int64))
 
     def begin_at_a_price(self, bench: int) -> None:
-        """Let a bench have room for all, at a price that is 0 until `move_price` changes it.
+        """Let a bench have room for all, before anybody comes, at a price of 0 until `move_price` changes it.
 
         Nobody there is in the way of a search, which makes each much shorter: to move the price
         until the right number sits there is faster than to take seats away one by one.

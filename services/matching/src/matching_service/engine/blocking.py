@@ -1,4 +1,4 @@
-"""Pairs that block a matching: both would rather have each other than what they have."""
+"""Who would rather have somebody else: alone, or both of a pair, which then blocks a matching."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -25,10 +25,21 @@ class Least(NamedTuple):
     of_mentee: F64
     of_mentor: F64
     """Keys in their own view."""
+    others: I64
+    """[mentors]: how many mentees each has."""
+
+
+class Unrest(NamedTuple):
+    """Who would rather have somebody else, [mentees]."""
+
+    blocking: I64
+    """In how many blocking pairs each is."""
+    envied: I64
+    """How many mentors, whom others have, each may have and would rather have."""
 
 
 @compiled
-def _count(least: Least, begin: int, end: int, ours: Market, theirs: Market, found: I64) -> None:
+def _count(least: Least, begin: int, end: int, ours: Market, theirs: Market, found: Unrest) -> None:
     columns, others = ours.mentees.columns, ours.mentors.columns
     for n in range(begin, end):
         j = least.mentees[n]
@@ -39,13 +50,14 @@ def _count(least: Least, begin: int, end: int, ours: Market, theirs: Market, fou
             left, right = add_up_one(ours, j, i // LANES, i % LANES)
             if key_of(ours, j, i, left, right) <= least.of_mentee[n]:
                 continue
+            found.envied[n] += least.others[m] > 0
             left, right = add_up_one(theirs, j, i // LANES, i % LANES)
             if key_of(theirs, j, i, left, right) > least.of_mentor[m]:
-                found[n] += 1
+                found.blocking[n] += 1
 
 
-def blocking(cohort: Cohort, views: Views, mentee: I64, mentor: I64) -> I64:
-    """Return int[mentees]: in how many blocking pairs each is; O(all pairs), on all processors.
+def unrest(cohort: Cohort, views: Views, mentee: I64, mentor: I64) -> Unrest:
+    """Return who would rather have somebody else; O(all pairs), on all processors.
 
     Args:
         cohort: who takes part.
@@ -57,18 +69,21 @@ def blocking(cohort: Cohort, views: Views, mentee: I64, mentor: I64) -> I64:
     of_mentor = _least(mentor, theirs, cohort.seats)
     of_mentor[cohort.seats == 0] = np.inf
     of_mentee = _least(mentee, ours, cohort.wanted)
-    least = Least(cohort.mentees, cohort.mentors, of_mentee, of_mentor)
-    found = np.zeros(len(cohort.mentees), np.int64)
+    others = np.bincount(mentor, minlength=len(cohort.mentors))
+    least = Least(cohort.mentees, cohort.mentors, of_mentee, of_mentor, others)
+    count = len(cohort.mentees)
+    found = Unrest(np.zeros(count, np.int64), np.zeros(count, np.int64))
 
     def part(begin: int) -> None:
-        end = min(begin + _TOGETHER, len(found))
+        end = min(begin + _TOGETHER, count)
         _count(least, begin, end, views.mentees, views.mentors, found)
 
     with ThreadPoolExecutor() as processors:
-        list(processors.map(part, range(0, len(found), _TOGETHER)))
-    # Who has several may have one that is better than the least of them: that is no blocking pair.
-    both = (ours > of_mentee[mentee]) & (theirs > of_mentor[mentor])
-    np.subtract.at(found, mentee[both], 1)
+        list(processors.map(part, range(0, count, _TOGETHER)))
+    # Who has several may have one that is better than the least of them: that is nothing to wish for.
+    better = ours > of_mentee[mentee]
+    np.subtract.at(found.envied, mentee[better], 1)
+    np.subtract.at(found.blocking, mentee[better & (theirs > of_mentor[mentor])], 1)
     return found
 
 

@@ -1,11 +1,10 @@
 """A round's certificate: what a stranger needs to check that the round is right, and the best.
 
 Three files. The auditor's pool has what the rules and the score depend on, as arrays; the
-certificate has the terms, who is matched with whom and the prices; the public part has commitments
-to both, salted, and no more than sums. `verify` checks the first two, `commitment` ties the third.
+certificate has the terms, who is matched with whom and the prices; the public part has a salted
+commitment to both and nothing else. `verify` checks all three.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from matching_service.engine.patterns import LATE
 from matching_service.engine.pool import Pool
 from matching_service.engine.rules import LOW
 from matching_service.engine.scan import FIRST
-from matching_service.engine.verify import LISTS, pool_hash
+from matching_service.engine.verify import LISTS, commitment, pool_hash
 
 FORMAT = 1
 Sheet = dict[str, npt.NDArray[Any]]
@@ -117,6 +116,7 @@ def certificate(pool: Pool, held: Round, of: Sheet) -> dict[str, Any]:
         "programme": programme.programme_id,
         "criteria_version": programme.criteria_version,
         "judged_at": pool.context.now.isoformat(),
+        "seed": pool.seed,
         "pool": pool_hash(of),
         "criteria": [name for name, *_ in pool.features.weights],
         "weights": [[u, v] for _, u, v in pool.features.weights],
@@ -151,21 +151,10 @@ def certificate(pool: Pool, held: Round, of: Sheet) -> dict[str, Any]:
     }
 
 
-def commitment(of: dict[str, Any], salt: str) -> str:
-    """Return the salted hash that ties a certificate, and through it the pool, to its public part."""
-    text = json.dumps(of, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
-
-
 def public_part(of: dict[str, Any], salt: str) -> dict[str, Any]:
-    """Return what anybody may see: terms, sums, a commitment; nothing of any one person."""
-    shown = ("format", "programme", "criteria_version", "judged_at", "criteria", "weights", "terms")
-    report = of["report"]
-    return {name: of[name] for name in shown} | {
-        "people": {"mentees": len(of["mentees"]), "mentors": len(of["mentors"])},
-        "report": {"served": report["served"], "points": round(report["points"], 3)},
-        "commitment": commitment(of, salt),
-    }
+    """Return what anybody may see: which round it was, and a commitment to all that came of it."""
+    shown = ("format", "programme", "criteria_version", "judged_at")
+    return {name: of[name] for name in shown} | {"commitment": commitment(of, salt)}
 
 
 def write(folder: Path, pool: Pool, held: Round, salt: str) -> None:

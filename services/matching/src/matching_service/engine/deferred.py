@@ -14,9 +14,10 @@ from matching_service.engine.lanes import LANES, fused
 from matching_service.engine.scan import RIGHT, Market, draw, key_of
 
 AHEAD = 4
+"""How many likes are looked up at once: `_look_ahead` is written out for so many."""
 
 
-class Sides(NamedTuple):
+class Seen(NamedTuple):
     """Who takes part, and the market as the mentors see it."""
 
     market: Market
@@ -52,15 +53,15 @@ class Held(NamedTuple):
 
 
 @inlined
-def _look_ahead(sides: Sides, lists: Lists, mentee: int, place: int) -> None:
+def _look_ahead(cohort: Seen, lists: Lists, mentee: int, place: int) -> None:
     """Fill what the next `AHEAD` mentors on a list gain by the mentee.
 
     Each sum waits for itself from one term to the next, so four take hardly longer than one; each
     is made as `scan.add_up_one` makes it, and so is the same to the last bit.
     """
-    market, j = sides.market, sides.mentees[mentee]
-    a, b = _line(sides, lists, mentee, place), _line(sides, lists, mentee, place + 1)
-    c, d = _line(sides, lists, mentee, place + 2), _line(sides, lists, mentee, place + 3)
+    market, j = cohort.market, cohort.mentees[mentee]
+    a, b = _line(cohort, lists, mentee, place), _line(cohort, lists, mentee, place + 1)
+    c, d = _line(cohort, lists, mentee, place + 2), _line(cohort, lists, mentee, place + 3)
     by_a, by_b = _is_theirs(market, j, a), _is_theirs(market, j, b)
     by_c, by_d = _is_theirs(market, j, c), _is_theirs(market, j, d)
     left, right, tiles = market.mentees.left, market.mentees.right, market.mentors.tiles
@@ -87,31 +88,31 @@ def _is_theirs(market: Market, j: int, i: int) -> bool:
 
 
 @inlined
-def _line(sides: Sides, lists: Lists, mentee: int, place: int) -> int:
+def _line(cohort: Seen, lists: Lists, mentee: int, place: int) -> int:
     """Return the line of the mentor at a place of a list, anybody's where there is none."""
     at_most = lists.mentor.shape[1] - 1
-    return int(sides.mentors[max(0, lists.mentor[mentee, min(place, at_most)])])
+    return int(cohort.mentors[max(0, lists.mentor[mentee, min(place, at_most)])])
 
 
 @inlined
 def _is_liked_less(
-    sides: Sides, mentor: int, likes: float, one: int, other_likes: float, other: int
+    cohort: Seen, mentor: int, likes: float, one: int, other_likes: float, other: int
 ) -> bool:
     if likes != other_likes:
         return likes < other_likes
-    lots, lot = sides.market.mentees.lot, sides.market.mentors.lot[sides.mentors[mentor]]
-    return bool(draw(lot, lots[sides.mentees[one]]) < draw(lot, lots[sides.mentees[other]]))
+    lots, lot = cohort.market.mentees.lot, cohort.market.mentors.lot[cohort.mentors[mentor]]
+    return bool(draw(lot, lots[cohort.mentees[one]]) < draw(lot, lots[cohort.mentees[other]]))
 
 
 @inlined
-def _keep(sides: Sides, held: Held, mentor: int, one: int, likes: float) -> None:
+def _keep(cohort: Seen, held: Held, mentor: int, one: int, likes: float) -> None:
     """Put somebody among those whom a mentor with a free seat keeps."""
     first, at = held.begin[mentor], int(held.size[mentor])
     held.size[mentor] += 1
     while at > 0:
         above = first + (at - 1) // 2
         if not _is_liked_less(
-            sides, mentor, likes, one, held.likes[above], int(held.mentee[above])
+            cohort, mentor, likes, one, held.likes[above], int(held.mentee[above])
         ):
             break
         held.mentee[first + at], held.likes[first + at] = held.mentee[above], held.likes[above]
@@ -120,7 +121,7 @@ def _keep(sides: Sides, held: Held, mentor: int, one: int, likes: float) -> None
 
 
 @inlined
-def _replace_least(sides: Sides, held: Held, mentor: int, one: int, likes: float) -> None:
+def _replace_least(cohort: Seen, held: Held, mentor: int, one: int, likes: float) -> None:
     """Put somebody in the place of the least liked."""
     first, size, at = held.begin[mentor], int(held.size[mentor]), 0
     whom, by = held.mentee[first : first + size], held.likes[first : first + size]
@@ -130,10 +131,10 @@ def _replace_least(sides: Sides, held: Held, mentor: int, one: int, likes: float
             break
         right = child + 1
         if right < size and _is_liked_less(
-            sides, mentor, by[right], int(whom[right]), by[child], int(whom[child])
+            cohort, mentor, by[right], int(whom[right]), by[child], int(whom[child])
         ):
             child = right
-        if _is_liked_less(sides, mentor, likes, one, by[child], int(whom[child])):
+        if _is_liked_less(cohort, mentor, likes, one, by[child], int(whom[child])):
             break
         whom[at], by[at] = whom[child], by[child]
         at = child
@@ -141,30 +142,30 @@ def _replace_least(sides: Sides, held: Held, mentor: int, one: int, likes: float
 
 
 @inlined
-def _ask(sides: Sides, held: Held, mentee: int, mentor: int, likes: float) -> int:
+def _ask(cohort: Seen, held: Held, mentee: int, mentor: int, likes: float) -> int:
     """Have a mentee ask a mentor; return whom the mentor does not keep now: one of the two, or nobody (-1)."""
     first, size = held.begin[mentor], int(held.size[mentor])
     seats = held.begin[mentor + 1] - first
     if seats == 0:
         return mentee
     if size < seats:
-        _keep(sides, held, mentor, mentee, likes)
+        _keep(cohort, held, mentor, mentee, likes)
         return -1
     least = int(held.mentee[first])
-    if not _is_liked_less(sides, mentor, held.likes[first], least, likes, mentee):
+    if not _is_liked_less(cohort, mentor, held.likes[first], least, likes, mentee):
         return mentee
-    _replace_least(sides, held, mentor, mentee, likes)
+    _replace_least(cohort, held, mentor, mentee, likes)
     return least
 
 
 @compiled
-def defer(sides: Sides, lists: Lists, held: Held, waiting: I64, count: int) -> tuple[int, int]:
+def defer(cohort: Seen, lists: Lists, held: Held, waiting: I64, count: int) -> tuple[int, int]:
     """Let those who wait ask until nobody does; return how many are at the end of their list, and asked.
 
     `waiting` is [mentees], the first `count` are who asks now and would like more; afterwards those at the end of
     their list come first in it. A mentee is in it once at a time. The second number is of pairs.
     """
-    ended, top, asked = 0, count, 0
+    ended, top, pairs = 0, count, 0
     while top > ended:
         top -= 1  # whoever asks waits no longer: they may be the next to lose a seat
         mentee = waiting[top]
@@ -175,11 +176,11 @@ def defer(sides: Sides, lists: Lists, held: Held, waiting: I64, count: int) -> t
             ended, top = ended + 1, top + 1
             continue
         lists.asked[mentee] += 1
-        asked += 1
+        pairs += 1
         if place % AHEAD == 0:
-            _look_ahead(sides, lists, mentee, place)
+            _look_ahead(cohort, lists, mentee, place)
         likes = lists.likes[mentee, place % AHEAD]
-        loser = _ask(sides, held, mentee, int(lists.mentor[mentee, place]), likes)
+        loser = _ask(cohort, held, mentee, int(lists.mentor[mentee, place]), likes)
         lists.has[mentee] += 1
         if loser >= 0:
             lists.has[loser] -= 1
@@ -189,4 +190,4 @@ def defer(sides: Sides, lists: Lists, held: Held, waiting: I64, count: int) -> t
         if lists.has[mentee] < lists.wanted[mentee]:
             waiting[top] = mentee
             top += 1
-    return ended, asked
+    return ended, pairs

@@ -33,8 +33,9 @@ def _seat(arcs: Arcs, state: State, room: Room, unit: int) -> None:
         if may_use(arcs, state, arc, unit):
             gain = max(gain, arcs.value[arc] - state.price[arcs.mentor[arc]])
     room.search[-1] += 1
-    size, _ = go_on(arcs, state, room, 0, unit, gain, gain - left_out)
-    end = find_a_seat(arcs, state, room, size, gain - left_out)
+    at_most = gain - left_out
+    size, most = go_on(arcs, state, room, 0, unit, gain, at_most)
+    end = find_a_seat(arcs, state, room, size, at_most, most)
     if end.mentor >= 0:
         move_along(arcs, state, room, end)
 
@@ -63,10 +64,10 @@ def leave(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
 
 @compiled
 def _seat_again(arcs: Arcs, state: State, room: Room, mentee: int) -> None:
-    """Have a mentee, whose arcs have changed, look for a better seat.
+    """Have a mentee, whose arcs have changed or cost otherwise, look for the best seat now.
 
-    Who has one unit keeps the seat as long as nothing better is found; it is free meanwhile,
-    though it has a price, and is offered to others only if it is not taken again.
+    Who has one unit gets up first: the old seat is free meanwhile, at its price, and is offered to
+    others only if this search did not fill it.
     """
     unit = state.units[mentee]
     if state.units[mentee + 1] - unit > 1:
@@ -127,7 +128,7 @@ def set_seats(arcs: Arcs, state: State, room: Room, mentor: int, seats: int) -> 
         if state.taken[mentor] > state.seats[mentor]:
             room.search[-1] += 1
             size = reach(room, 0, mentor, 0, NOBODY, NOBODY)
-            end = find_a_seat(arcs, state, room, size, FAR)
+            end = find_a_seat(arcs, state, room, size, FAR, FAR)
             move_along(arcs, state, room, end)
 
 

@@ -50,6 +50,7 @@ _MARGIN = (
     " or others' seats that hang together with theirs."
 )
 _LITTLE, _CLEARLY = 0.05, 0.2
+_PARTLY, _CLOSELY = 1 / 3, 2 / 3
 _HALF = 0.5
 _SMALL = 1e-9
 
@@ -94,11 +95,13 @@ class Answer:
     """By how much the score would have to be higher, at least; None in the survivor lane."""
     lacks_in_words: str = ""
     potentials: tuple[Potential, ...] = ()
-    """What a better fit could give, the most first."""
+    """What a better fit could give, the most first; empty in the survivor lane."""
     floor_points: float = 0.0
     """How much more each of the mentee's center counts, so that its floor is met."""
     because_of_floor: bool = False
     """The mentee is served because their center has a floor: by scores alone they would not be."""
+    in_words: bool = False
+    """In the survivor lane no sentence has a figure: it would tell of the other side."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -147,6 +150,7 @@ def _between(pool: Pool, held: Round, pair: Pair, context: Context) -> Answer:
         rules=checked(pair, context),
         score=score(pair, context),
         floor_points=floor / levels.scale,
+        in_words=context.programme.survivor_lane,
     )
     if ((solution.mentee == j) & (solution.mentor == i)).any():
         return replace(of_both, because_of_floor=mine < levels.bench)
@@ -162,9 +166,9 @@ def _between(pool: Pool, held: Round, pair: Pair, context: Context) -> Answer:
     return replace(
         of_both,
         status=Status.ELSEWHERE if lacks else Status.MARGIN,
-        lacks=None if context.programme.survivor_lane else points,
+        lacks=None if of_both.in_words else points,
         lacks_in_words=_in_words(points),
-        potentials=_potentials(pair, context),
+        potentials=() if of_both.in_words else _potentials(pair, context),
     )
 
 
@@ -199,6 +203,13 @@ def _in_words(points: float) -> str:
     return "a little" if points < _LITTLE else "clearly" if points < _CLEARLY else "much"
 
 
+def _fit(answer: Answer) -> str:
+    value = answer.score.value if answer.score else 0.0
+    if not answer.in_words:
+        return f"by {value:.2f}"
+    return "little" if value < _PARTLY else "partly" if value < _CLOSELY else "closely"
+
+
 def _sentences(answer: Answer) -> tuple[str, ...]:
     match answer.status:
         case Status.NOT_AVAILABLE:
@@ -211,7 +222,7 @@ def _sentences(answer: Answer) -> tuple[str, ...]:
                 " than its floor; no score counts for more.",
                 "What would change it: a free seat of this mentor, or of others for those who have one.",
             )
-    fit = f"They fit by {answer.score.value:.2f}" if answer.score else ""
+    fit = f"They fit {_fit(answer)}"
     parts = [c for c in answer.score.contributions if c.value is not None] if answer.score else []
     best = max(parts, key=lambda c: c.points, default=None)
     lines = [f"{fit}, most of it by {best.criterion}: {best.reason}." if best else f"{fit}."]

@@ -57,7 +57,7 @@ class Benches:
         It is moved until the right number of people sit there, each time as far as the last move
         says (secant). One more or less is left to `set_floors`.
         """
-        first = levels.scale >> (_FIRST_STEP if self._is_new else _LATER_STEP)
+        first = max(1, levels.scale >> (_FIRST_STEP if self._is_new else _LATER_STEP))
         self._is_new = False
         steps = {number: _Step(first) for _, number in self._of_floors()}
         for _ in range(_SWEEPS):

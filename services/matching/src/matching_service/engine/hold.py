@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Protocol
 from uuid import UUID
 
@@ -206,5 +207,5 @@ def _complaints_of(
     for center, count in given.items():
         if center not in centers:
             yield f"{name}s: nobody in the pool is of center {center!r}; there are {sorted(centers)}"
-        if count < 0:
-            yield f"the {name} of center {center!r} is {count}: give 0 or more"
+        if not isinstance(count, Integral) or count < 0:
+            yield f"the {name} of center {center!r} is {count}: give a whole number, 0 or more"

@@ -76,9 +76,12 @@ def go_on(  # noqa: PLR0913, PLR0917 - a compiled step
 
 
 @inlined
-def find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int) -> End:
-    """Search from the mentors in the heap for a free seat, or for whom to leave out; set prices."""
-    end, seen, most = End(at_most, NOBODY, NOBODY, NOBODY), 0, at_most
+def find_a_seat(arcs: Arcs, state: State, room: Room, size: int, at_most: int, most: int) -> End:
+    """Search from the mentors in the heap for a free seat, or for whom to leave out; set prices.
+
+    That nothing happens costs `at_most`; nobody is reached beyond `most`, where a free seat is known.
+    """
+    end, seen = End(at_most, NOBODY, NOBODY, NOBODY), 0
     while size > 0:
         mentor = nearest(room, size)
         size -= 1

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import numpy as np
 
-from matching_service.domain.criteria import PLENTY_OF_SESSIONS
-from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Person
+from matching_service.domain.criteria import CRITERIA, PLENTY_OF_SESSIONS
+from matching_service.domain.pool import UNKNOWN, Context, Mentee, Mentor, Pair, Person
 from matching_service.domain.rules.rule import Rule
 from matching_service.engine import scan
 from matching_service.engine.cohort import Cohort
@@ -43,11 +43,14 @@ class Pool:
         """Lay everybody out, O(people log people); the order in which they are given is no matter.
 
         Raises:
-            ValueError: a weight of the programme is none.
+            ValueError: a weight of the programme is none, or of a criterion that there is not; one of a
+                newer writer reads `UNKNOWN` and counts nothing.
         """
         for name, weight in (*context.programme.weights, *context.programme.mentor_weights):
             if not 0 <= weight < np.inf:
                 raise ValueError(f"the weight of {name} is {weight}: give 0 or more")
+            if name not in CRITERIA and name != UNKNOWN:
+                raise ValueError(f"there is no criterion {name}: there are {', '.join(CRITERIA)}")
         self.context = context
         mentees = sorted(mentees, key=lambda one: one.person.person_id)
         mentors = sorted(mentors, key=lambda one: one.person.person_id)
@@ -137,6 +140,11 @@ class Pool:
         return scan.Market(
             self._mentees.arrays, self._mentors.arrays, self._patterns.scale, self._where.centers
         )
+
+    @property
+    def seed(self) -> str:
+        """What lots are drawn from, with each person's id."""
+        return self._mentees.seed
 
     @property
     def views(self) -> Views:

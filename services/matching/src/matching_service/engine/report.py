@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from matching_service.engine.blocking import blocking
+from matching_service.engine.blocking import unrest
 from matching_service.engine.columns import F64, I64
 from matching_service.engine.hold import Asked, Outcome, People, Round
 from matching_service.engine.scan import FIRST
@@ -80,7 +80,7 @@ def outcome(people: People, held: Outcome) -> dict[str, Any]:
     by_mentee, by_mentor = (cohort.keys(mentee, mentor, v) % FIRST for v in views)
     count = len(cohort.mentees)
     of_best, ranks = _ranks(people, held, mentee, keys)
-    blocks = blocking(cohort, views, mentee, mentor)
+    blocks, envied = unrest(cohort, views, mentee, mentor)
     own = np.zeros(count)
     np.maximum.at(own, mentee, scores)
     rates = [c.served / c.mentees for c in held.centers.values() if c.mentees]
@@ -121,6 +121,8 @@ def outcome(people: People, held: Outcome) -> dict[str, Any]:
             "worst_rate": min(rates, default=None),
             "jain": _jain(np.array(rates)),
             "gini": _gini(own),
+            "envious": float((envied > 0).mean()) if count else None,
+            "envied_mentors": _mean(envied[envied > 0].astype(float)),
         },
     }
 

@@ -84,6 +84,7 @@ def gain_of(state: State, unit: int) -> int:
 
 @inlined
 def _stake_anew(state: State, mentee: int) -> None:
+    """Work out what is at stake for a mentee: 0 for who has nothing, or is not there."""
     least, free = -1, False
     for unit in range(state.units[mentee], state.units[mentee + 1]):
         if state.at[unit] < 0:

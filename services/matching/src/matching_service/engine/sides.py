@@ -1,6 +1,5 @@
 """The two sides of a pool: who is on which line, and their lines in the arrays of the scan."""
 
-import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from matching_service.engine.features import Column, Features, Fresh
 from matching_service.engine.lanes import LANES
 from matching_service.engine.patterns import Patterns
 from matching_service.engine.rules import LOW, alone
+from matching_service.engine.verify import lot_of
 
 _ROOM = 64
 
@@ -35,6 +35,12 @@ class Side:
         self.room = np.zeros(_ROOM, np.int32)
         """By line: how many mentors a mentee would like, or how many seats a mentor has."""
 
+    @property
+    def seed(self) -> str:
+        """What lots are drawn from, with a person's id: it changes with the criteria."""
+        programme = self._context.programme
+        return f"{programme.programme_id}/{programme.criteria_version}"
+
     def center(self, line: int) -> int:
         """Return the number of the center of the person on a line."""
         return int(self.columns.columns.key[line, 0] & LOW)
@@ -49,12 +55,10 @@ class Side:
         self.lines[person_id] = line
         self.ids += [person_id] * (line + 1 - len(self.ids))
         self.ids[line] = person_id
-        programme = self._context.programme
-        text = f"{programme.programme_id}/{programme.criteria_version}/{person_id}"
         self._lots = roomy(self._lots, line + 1)
         self.room = roomy(self.room, line + 1)
         self.room[line] = room
-        self._lots[line] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        self._lots[line] = lot_of(self.seed, str(person_id))
 
 
 class MenteeSide(Side):

@@ -20,7 +20,7 @@ import numpy as np
 from matching_service.engine import scan
 from matching_service.engine.cohort import Cohort
 from matching_service.engine.columns import F64, I32, I64
-from matching_service.engine.deferred import AHEAD, Held, Lists, Sides, defer
+from matching_service.engine.deferred import AHEAD, Held, Lists, Seen, defer
 from matching_service.engine.jit import compiled
 from matching_service.engine.lanes import LANES
 from matching_service.engine.rules import fits
@@ -108,7 +108,7 @@ def stable(
     asking = _Asking(cohort, views, places[lines])
     while len(ended := asking.go_on()):
         progress(f"{len(ended)} mentees at the end of their list")
-        asking.lengthen(ended, places[next_ones(asking.ends(ended), views, _LIST)])
+        asking.go_on_with(ended, places[next_ones(asking.ends(ended), views, _LIST)])
     return asking.result()
 
 
@@ -131,7 +131,7 @@ class _Asking:
     def __init__(self, cohort: Cohort, views: Views, lists: I32) -> None:
         self._cohort, self._views, self._proposals = cohort, views, 0
         count, seats = len(cohort.mentees), cohort.seats.astype(np.int64)
-        self._sides = Sides(views.mentors, cohort.mentees, cohort.mentors)
+        self._seen = Seen(views.mentors, cohort.mentees, cohort.mentors)
         self._lists = Lists(
             lists,
             np.zeros(count, np.int64),
@@ -149,7 +149,7 @@ class _Asking:
 
     def go_on(self) -> I64:
         """Let those who wait ask; return who is at the end of their list and would like more."""
-        ended, proposals = defer(self._sides, self._lists, self._held, self._waiting, self._many)
+        ended, proposals = defer(self._seen, self._lists, self._held, self._waiting, self._many)
         self._proposals += proposals
         return self._waiting[:ended].copy()
 
@@ -169,8 +169,8 @@ class _Asking:
         least[is_full] = held.likes[held.begin[seats[is_full]]]
         return Ends(cohort.mentees[who], last_key, last_line, cohort.mentors[seats], least)
 
-    def lengthen(self, who: I64, more: I32) -> None:
-        """Let these mentees, [n], go on with `more`, [n, k]; who has nobody there asks no more.
+    def go_on_with(self, who: I64, more: I32) -> None:
+        """Give these mentees, [n], a list of `more`, [n, k], in place of theirs; who has nobody there asks no more.
 
         What they have asked is of no use any more: nobody asks twice.
         """

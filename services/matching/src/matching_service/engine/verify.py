@@ -1,6 +1,6 @@
 """Check a round's certificate against the auditor's pool, with numpy and nothing of the engine.
 
-Run: python verify.py certificate.json pool.npz
+Run: python verify.py certificate.json pool.npz [public.json salt.txt]
 
 It goes through every pair: who may be matched, what each pair is worth, whether the matching keeps
 to seats, floors and ceilings, and whether its prices prove that no matching is worth more:
@@ -37,10 +37,20 @@ def require(holds: Any, said: str) -> None:
 def pool_hash(pool: Sheet) -> str:
     """Return the hash of an auditor's pool: names, types, shapes and contents of its arrays."""
     found = hashlib.sha256()
-    for name in sorted(pool):
-        array = np.ascontiguousarray(pool[name])
+    for name, array in sorted(pool.items()):
         found.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
     return found.hexdigest()
+
+
+def commitment(certificate: dict[str, Any], salt: str) -> str:
+    """Return the salted hash that ties a certificate, and through it the pool, to its public part."""
+    text = json.dumps(certificate, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
+
+
+def lot_of(seed: Any, person: str) -> int:
+    """Return the lot that decides between equals: it follows from the seed and who somebody is."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{person}".encode()).digest()[:8], "big")
 
 
 def meeting(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -95,11 +105,9 @@ class Pairs:
 
     def common(self, name: str, own: slice) -> Array:
         """Return how many bits both have."""
-        ours, theirs = self.pool[f"mentee_{name}"][own], self.pool[f"mentor_{name}"]
-        found = np.zeros((len(ours), len(theirs)), np.int64)
-        for word in range(ours.shape[1]):
-            found += np.bitwise_count(ours[:, word, None] & theirs[:, word])
-        return found
+        ours, theirs = self.pool[f"mentee_{name}"][own].T, self.pool[f"mentor_{name}"].T
+        words = zip(ours[:, :, None], theirs, strict=True)
+        return sum(np.bitwise_count(a & b).astype(np.int64) for a, b in words)
 
     def scores(self, own: slice) -> Array:
         """Return the geometric mean of both gains; where one can't be read the other counts twice."""
@@ -226,7 +234,10 @@ def verify(certificate: dict[str, Any], pool: Sheet) -> dict[str, Any]:
     Raises:
         RefusedError: something is wrong.
     """
-    require(pool_hash(pool) == certificate["pool"], "the pool is not the one that was matched")
+    require(pool_hash(pool) == certificate.get("pool"), "the pool is not the one that was matched")
+    for side in ("mentee", "mentor"):
+        lots = [lot_of(certificate.get("seed"), who) for who in certificate.get(f"{side}s", [])]
+        require(pool[f"{side}_lot"].tolist() == lots, f"the {side}s' names are not the pool's")
     try:
         case, report = Case(certificate, pool), certificate["report"]
     except (KeyError, ValueError, TypeError, OverflowError) as error:
@@ -245,9 +256,12 @@ def verify(certificate: dict[str, Any], pool: Sheet) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with np.load(sys.argv[2]) as arrays:
-        try:
-            found = verify(json.loads(Path(sys.argv[1]).read_bytes()), dict(arrays))
-        except RefusedError as error:
-            sys.exit(f"refused: {error}")
+    try:
+        claim, *public = (Path(name).read_text() for name in (sys.argv[1], *sys.argv[3:5]))
+        found = verify(json.loads(claim), dict(np.load(sys.argv[2])))
+        if public:
+            tied = commitment(json.loads(claim), public[1].strip())
+            require(json.loads(public[0])["commitment"] == tied, "it is not what was published")
+    except RefusedError as error:
+        sys.exit(f"refused: {error}")
     sys.stdout.write(f"{json.dumps(found)}\n")

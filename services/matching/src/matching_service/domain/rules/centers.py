@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from matching_service.domain.pool import OPEN_MODE, UNKNOWN, Center, Context, Pair
+from matching_service.domain.pool import UNKNOWN, Center, Context, Pair
 from matching_service.domain.rules.rule import Cause, Rule
 
 
@@ -12,7 +12,7 @@ def _programme_open(pair: Pair, context: Context) -> bool:
         center.institution_id in programme.participants for center in pair.centers
     )
     known = UNKNOWN not in (programme.kind, programme.mode)
-    return programme.active and programme.mode == OPEN_MODE and known and takes_part
+    return programme.active and known and takes_part
 
 
 def _centers_active(pair: Pair, context: Context) -> bool:
