@@ -26,7 +26,6 @@ _POINT = 1 << 24
     unit="matchings/s: 1k mentors x 4k mentees, lists of 50, from the lists to the matching",
     goal=1_000,
     limit_is="PyPI matching 1.4.3 from the same lists, create and solve; the matchings are compared",
-    runs=1,
 )
 async def stable(_: object) -> Pair:
     """Deferred acceptance from lists."""
@@ -66,7 +65,6 @@ async def stable(_: object) -> Pair:
     unit="assignments/s: 1k mentors x 4k mentees, their best 50 each, served first, then scores",
     goal=1,
     limit_is="OR-Tools 9 SimpleMinCostFlow from the same arcs; the values are compared",
-    runs=3,
 )
 async def optimal(_: object) -> Pair:
     """The best assignment on given arcs."""

@@ -1,8 +1,10 @@
 """Cohort rounds on synthetic people: time, memory, what floors and staying together cost."""
 
+import asyncio
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -20,6 +22,7 @@ MENTORS, MENTEES = 20_000, 80_000
 FLOOR = 0.9
 _BEST = 32
 _BROKEN = 0.01
+_TICK_SECONDS = 0.01
 _market = cache(synthetic)
 
 
@@ -128,6 +131,30 @@ async def rematch_score(_: object) -> Pair:
     kept = set(zip(*(side.tolist() for side in together), strict=True))
     assert kept <= set(zip(again.mentee.tolist(), again.mentor.tolist(), strict=True))
     return Pair(100 * (1 - _points(again) / _points(free)))
+
+
+async def _longest_hold(work: Callable[[], object]) -> float:
+    """Return the longest time in seconds that the event loop was held while a thread works."""
+    longest, ends = 0.0, asyncio.create_task(asyncio.to_thread(work))
+    while not ends.done():
+        before = time.perf_counter()
+        await asyncio.sleep(_TICK_SECONDS)
+        longest = max(longest, time.perf_counter() - before - _TICK_SECONDS)
+    await ends
+    return longest
+
+
+@bench(
+    "engine.loop_held",
+    unit="s at most that the event loop waits at once while a thread holds that round, floors at 0.9",
+    goal=Goal(1, "at_most"),
+    limit_is="none; Kafka is told every 3 s that a member lives, and waits for 10",
+)
+async def loop_held(_: object) -> Pair:
+    """A round in a service."""
+    _compiled()
+    _market(MENTORS, MENTEES, 1)
+    return Pair(await _longest_hold(lambda: _held(FLOOR)))
 
 
 _SIZES = (1_000, 2_000, 5_000, 10_000, 20_000)
