@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from devstack.stack import Stack
 from oncomentor_contracts.topics import PROFILE_PROFILE
+from servicekit.edge.ingress import HttpRecord
 from servicekit.hearing import consumer as consumer_module
 from servicekit.hearing.consumer import Consumer
 from servicekit.hearing.lane import Lane, Shared
@@ -101,6 +102,28 @@ async def test_a_lane_of_a_closed_consumer_is_not_taken_for_the_next_ones(group:
 
     assert after is not before
     assert second.resumed == 1
+
+
+async def test_a_great_backlog_leaves_the_loop_to_others_all_the_while(group: Consumer) -> None:
+    """The heartbeat is one of the others: it gets its turn after every few hundred records."""
+    with_consumer(group, Fake())
+    await group.on_partitions_assigned([TP])
+    lane = await opened(group)
+    records = [HttpRecord(TP.topic, b"s", b"{}", [], TP.partition, n) for n in range(4_000)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beating = asyncio.create_task(others())
+    await group._take(records)
+    beating.cancel()
+
+    assert lane.expected == 4_000
+    assert turns >= 4_000 // 400 - 1
 
 
 async def test_a_consumer_that_could_not_start_can_be_cut_off(

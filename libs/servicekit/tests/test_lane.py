@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from oncomentor_contracts.envelope import Envelope
 from oncomentor_contracts.topics import INGRESS_RESPONSE, PROFILE_PROFILE, Topic
 from servicekit.edge.ingress import HttpRecord
+from servicekit.errors import TransientError
 from servicekit.hearing.backlog import (
     MAX_HELD_BYTES,
     MAX_QUEUED_BYTES,
@@ -27,7 +29,7 @@ from servicekit.hearing.lane import Lane, Shared
 from servicekit.hearing.position import Partition
 from servicekit.hearing.verdict import Unreadable
 from servicekit.subscription import Subscription
-from servicekit.tx import Database
+from servicekit.tx import Database, Tx
 from testkit.eventually import eventually
 
 MakeLane = Callable[..., Lane]
@@ -73,13 +75,19 @@ def fetched() -> Fetched:
 async def make_lane(database: Database, fetched: Fetched) -> AsyncIterator[MakeLane]:
     made: list[Lane] = []
 
-    def make(topic: Topic = INGRESS_RESPONSE, held: Held | None = None) -> Lane:
+    def make(
+        topic: Topic = INGRESS_RESPONSE,
+        held: Held | None = None,
+        *,
+        partition: int = 0,
+        on: Database = database,
+    ) -> Lane:
         made.append(
             Lane(
-                where=Partition("g", "t", 0, "id"),
+                where=Partition("g", "t", partition, "id"),
                 subscription=Subscription(topic, {}),
                 consumer=fetched,
-                shared=Shared(database, lambda: None, fetched.identify, held or Held()),
+                shared=Shared(on, lambda: None, fetched.identify, held or Held()),
             )
         )
         return made[-1]
@@ -314,6 +322,62 @@ async def test_a_stopped_partition_of_states_is_not_caught_up(
 
     await until(lambda: lane.state == "stopped")
     assert lane.caught_up is caught_up
+
+
+class Busy(Database):
+    """A database whose transactions begin when they are let, or fail while it is away."""
+
+    def __init__(self, like: Database) -> None:
+        super().__init__(like.pool, source="/services/test", committed=lambda: None)
+        self.free = asyncio.Event()
+        self.free.set()
+        self.is_away = False
+        self.begun = 0
+
+    @asynccontextmanager
+    async def transaction(self, **_: object) -> AsyncIterator[Tx]:
+        self.begun += 1
+        if self.is_away:
+            raise TransientError("PostgreSQL is away")
+        await self.free.wait()
+        async with super().transaction() as tx:
+            yield tx
+
+
+async def test_a_partition_that_is_tried_again_holds_up_no_other(
+    make_lane: MakeLane, database: Database
+) -> None:
+    busy = Busy(database)
+    tried, other = make_lane(on=busy), make_lane(partition=1)
+    await until(lambda: tried.expected == other.expected == 0)
+    busy.is_away = True
+
+    assert tried.offer([a_record(0)])
+    await until(lambda: tried.state == "retrying")
+    assert other.offer([a_record(0), a_record(1)])
+    await until(lambda: other.next_offset == 2)
+
+    assert (tried.state, tried.next_offset) == ("retrying", 0)
+    busy.is_away = False
+    await until(lambda: tried.next_offset == 1)
+
+
+async def test_the_next_slice_is_fetched_while_one_is_applied(
+    make_lane: MakeLane, database: Database
+) -> None:
+    busy = Busy(database)
+    lane = make_lane(on=busy)
+    await until(lambda: lane.expected == 0)
+    begun = busy.begun
+    busy.free.clear()
+    assert lane.offer([a_record(0)])
+    await until(lambda: busy.begun > begun)
+
+    assert lane.offer([a_record(1), a_record(2)])
+
+    assert (lane.next_offset, lane.backlog) == (0, 3)
+    busy.free.set()
+    await until(lambda: lane.next_offset == 3)
 
 
 async def test_a_log_that_ends_before_the_position_is_waited_for(
