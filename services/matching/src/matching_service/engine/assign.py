@@ -195,12 +195,15 @@ class Assignment:
         """Let a mentor have so many seats from now on.
 
         Raises:
-            ValueError: it is less than none.
+            ValueError: it is less than none, or so many that sums would not fit into 63 bits.
         """
         _must_be("mentor", mentor, len(self.state.seats))
         if seats < 0:
             raise ValueError(f"mentor {mentor} cannot have {seats} seats: give 0 for none")
-        self._together += seats - int(self.state.seats[mentor])
+        together = self._together + seats - int(self.state.seats[mentor])
+        if self._largest > _MOST // max(together, 1):
+            raise ValueError(f"mentor {mentor} cannot have {seats} seats: sums would not add up")
+        self._together = together
         events.set_seats(self.arcs, self.state, self._room, mentor, seats)
 
     def open_seats(self, mentors: I64, seats: I32) -> None:

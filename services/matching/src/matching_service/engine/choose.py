@@ -8,8 +8,8 @@ served, and of all ways to do that it is the one with the greatest sum of
     worth(j, i) = square root of (how j likes i * how i likes j)
 
 where the first of n is liked 1, the second (n - 1) / n, ..., and whoever was met but not named half as
-much as the last who was. Whoever gave no order likes everybody as their gain says. Nobody hears the
-order or the avoidance of another: an avoided pair reads "not available".
+much as the last who was. Whoever gave no order likes everybody as their gain says. What comes out
+names who is matched and nothing of anybody's order or avoidance.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

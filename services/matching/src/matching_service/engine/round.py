@@ -54,26 +54,16 @@ def solve(
     Raises:
         ValueError: there are too many for 63 bits; the text says what to do.
     """
-    table = _Table(cohort, terms, best)
+    table = Table(cohort, terms, best)
     progress(f"{table.made.arcs.mentee.size} pairs to begin with")
     table.fill()
     progress(f"{table.made.served} served")
-    passes = added = 0
-    for is_last in (False, True) if table.benches.seats else (True,):
-        while True:
-            table.settle(is_last)
-            mentees, mentors, values = table.look_everywhere()
-            passes += 1
-            progress(f"pass {passes}: {table.made.served} served, {len(mentees)} pairs offer more")
-            if not len(mentees):
-                break
-            table.made.allow(mentees, mentors, values)
-            added += len(mentees)
-    return table.solution(passes, added)
+    table.prove(progress)
+    return table.solution()
 
 
-class _Table:
-    """A cohort's assignment while it becomes the best."""
+class Table:
+    """A cohort's assignment while it becomes the best, and afterwards."""
 
     def __init__(self, cohort: Cohort, terms: Terms, best: tuple[F64, I32]) -> None:
         self._cohort, self._terms = cohort, terms
@@ -85,6 +75,9 @@ class _Table:
         last = np.where(best[1][:, -1] < 0, -np.inf, best[0][:, -1])
         self._last = np.rint(last * self.levels.scale)
         self.made = self._begun(best)
+        self.passes = self.added = 0
+        self.barred = 0
+        """How many pairs of one mentee were barred, at most: they are found again and do not count."""
 
     def _weighed(self) -> Levels:
         """Return the levels, as fine as 63 bits allow."""
@@ -94,7 +87,7 @@ class _Table:
         scale = _FINEST
         while scale >= _COARSEST:
             # Twice what all scores can sum to: what a level costs is told from what scores do.
-            served = 2 * math.ceil(min(units, seats) * largest_key * scale) + 1
+            served = 2 * math.ceil(units * largest_key * scale) + 1
             if (4 * served + math.ceil(largest_key * scale)) * together < 1 << _BITS:
                 return Levels(scale, served, served if self.benches.seats else 0)
             scale //= 2
@@ -147,37 +140,53 @@ class _Table:
             self.made.join_all(mentees)
             self.made.open_seats(mentors, seats)
 
-    def settle(self, is_last: bool) -> None:
+    def prove(self, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Make it the best over all eligible pairs, by adding pairs until none offers more."""
+        for is_last in (False, True) if self.benches.seats else (True,):
+            while True:
+                self._settle(is_last)
+                mentees, mentors, values = self._look_everywhere()
+                self.passes += 1
+                progress(
+                    f"pass {self.passes}: {self.made.served} served, {len(mentees)} pairs offer more"
+                )
+                if not len(mentees):
+                    break
+                self.made.allow(mentees, mentors, values)
+                self.added += len(mentees)
+
+    def _settle(self, is_last: bool) -> None:
         """Bring the floors near where they are, by prices; exactly there in the end."""
         if is_last:
             self.benches.set_floors(self.made)
         else:
             self.benches.move_prices(self.made, self.levels)
 
-    def look_everywhere(self) -> tuple[I64, I32, I64]:
+    def _look_everywhere(self) -> tuple[I64, I32, I64]:
         """Return the pairs that offer more than they cost: (mentees, mentors, values)."""
-        cohort, levels, made = self._cohort, self.levels, self.made
-        price = made.state.price[: len(cohort.seats)] - levels.first
+        cohort, levels, state = self._cohort, self.levels, self.made.state
+        there = np.flatnonzero(state.there)
+        price = state.price[: len(cohort.seats)] - levels.first
         order = np.argsort(price, kind="stable")
-        order = order[cohort.seats[order] > 0]
+        order = order[state.seats[order] > 0]
         asked = Question(
-            cohort.mentees,
-            self._last,
-            made.state.stake.astype(float),
+            cohort.mentees[there],
+            self._last[there],
+            state.stake[there].astype(float),
             cohort.mentors[order].astype(np.int32),
             price[order].astype(float),
             float(levels.scale),
         )
-        k = _MORE_AT_ONCE + int(self._wanted.max(initial=1)) - 1
+        k = _MORE_AT_ONCE + int(self._wanted.max(initial=1)) - 1 + self.barred
         gains, lines = offering_more(cohort.market, asked, k)
-        who, nth = np.nonzero(lines >= 0)
-        mentors = self._places[lines[who, nth]]
-        new = ~made.has(who, mentors)
-        who, nth, mentors = who[new], nth[new], mentors[new]
-        values = gains[who, nth].astype(np.int64) + made.state.price[mentors]
-        return who, mentors, values
+        row, nth = np.nonzero(lines >= 0)
+        mentors = self._places[lines[row, nth]]
+        new = ~self.made.has(there[row], mentors)
+        row, nth, mentors = row[new], nth[new], mentors[new]
+        values = gains[row, nth].astype(np.int64) + state.price[mentors]
+        return there[row], mentors, values
 
-    def solution(self, passes: int, added: int) -> Solution:
+    def solution(self) -> Solution:
         """Return the assignment as it is now."""
         made, many = self.made, len(self._cohort.mentors)
         mentor = made.mentor_of
@@ -193,7 +202,7 @@ class _Table:
             self.levels,
             made.value,
             made.bound,
-            passes,
-            added,
+            self.passes,
+            self.added,
             len(made.arcs.mentee),
         )
