@@ -20,6 +20,7 @@ from matching_service.engine.page import page
 from matching_service.engine.pool import Pool
 from matching_service.engine.recorded import Recorded, RecordError
 from matching_service.engine.report import Cost, difference, outcome, report
+from matching_service.engine.scan import FIRST
 
 SEEDS = st.integers(0, 10**9)
 
@@ -84,6 +85,41 @@ def test_what_was_not_recorded_cannot_be_weighed() -> None:
     for wrong in (-1.0, float("nan"), float("inf")):
         with pytest.raises(RecordError, match=f"the weight of {name} is {wrong}: give 0 or more"):
             recorded(pool, None, **{name: wrong})
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS)
+def test_ranks_shares_of_the_best_and_fairness_are_those_of_all_pairs(seed: int) -> None:
+    pool, *_ = a_cohort(seed)
+    held = hold_round(pool)
+    cohort, told = held.cohort, outcome(pool, held)
+    n, m = len(cohort.mentees), len(cohort.mentors)
+    keys = cohort.keys(np.repeat(np.arange(n), m), np.tile(np.arange(m), n)).reshape(n, m)
+    pairs = list(zip(held.solution.mentee.tolist(), held.solution.mentor.tolist(), strict=True))
+    served = {j for j, _ in pairs}
+    ranks = {(j, i): 1 + int((keys[j] > keys[j, i]).sum()) for j, i in pairs}
+    shares = sorted(
+        (keys[j, i] % FIRST) / best if (best := keys[j].max() % FIRST) else 1.0 for j, i in pairs
+    )
+    has = [max((keys[j, i] % FIRST for k, i in pairs if k == j), default=0.0) for j in range(n)]
+    rates = [center.served / center.mentees for center in held.centers.values()]
+
+    def of_served(most: int) -> float | None:
+        good = {j for (j, _), rank in ranks.items() if rank <= most}
+        return len(good) / len(served) if served else None
+
+    assert told["rank"]["first"] == of_served(1)
+    assert told["rank"]["top_5"] == of_served(5)
+    if pairs:
+        worst = shares[: -(-len(shares) // 20)]
+        assert told["of_own_best"]["worst_5_percent"] == pytest.approx(sum(worst) / len(worst))
+    apart = sum(abs(a - b) for a in has for b in has)
+    if sum(has):
+        assert told["fairness"]["gini"] == pytest.approx(apart / (2 * n * sum(has)))
+    if any(rates):
+        jain = sum(rates) ** 2 / (len(rates) * sum(rate**2 for rate in rates))
+        assert told["fairness"]["jain"] == pytest.approx(jain)
+        assert told["fairness"]["worst_rate"] == min(rates)
 
 
 @settings(deadline=None, max_examples=30)
@@ -242,6 +278,26 @@ def test_a_round_is_replayed_from_its_files(
     assert line.split()[-1] == "1"
     assert "nobody was told" in other
     assert "<svg" in html.read_text()
+
+
+def test_a_replay_under_another_weight_and_floor_is_the_round_of_the_recorded_pool(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files, _ = files_of(tmp_path)
+    made = json.loads(Path(files[1]).read_text())
+    both = zip(made["criteria"], made["weights"], strict=True)
+    name = next(name for name, weights in both if min(weights) > 0)
+    with np.load(files[0]) as arrays:
+        sheet_of = dict(arrays)
+
+    assert replay.main([*files, "--weight", f"{name}=7", "--floor", "0.9", "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    before = hold_round(Recorded(sheet_of, made))
+    after = hold_round(Recorded(sheet_of, made, {name: 7.0}), Asked(floor=0.9))
+    assert told["served"] == [len({m.mentee_id for m in one.matches}) for one in (before, after)]
+    assert told["pairs_that_change"] == replay.pairs_that_change(before, after)
+    assert told["score"][1] == pytest.approx(np.mean([m.score for m in after.matches]))
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def _figures(report: Mapping[str, Any], stable: Mapping[str, Any] | None) -> lis
         ("Jain's index of centers' rates", lambda r: _number(r["fairness"]["jain"])),
         ("Gini coefficient of mentees' scores", lambda r: _number(r["fairness"]["gini"])),
         ("Blocking pairs", lambda r: f"{r['blocking_pairs']:,}"),
+        ("Would rather have another's mentor", lambda r: _percent(r["fairness"]["envious"])),
     )
     both = [report, stable] if stable else [report]
     found: list[Sequence[str]] = [(name, *(of(one) for one in both)) for name, of in rows]
