@@ -4,11 +4,14 @@ Nobody is real: words of the project's vocabularies, drawn from a seed.
 """
 
 import random
+import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -16,6 +19,7 @@ from frame import Goal, Pair, bench
 
 from matching_service.app import taxonomy
 from matching_service.domain.pool import Center, Context, Mentee, Mentor, Person, Programme
+from matching_service.engine import snapshot
 from matching_service.engine.pool import Pool
 from oncomentor_contracts import vocabulary
 
@@ -83,6 +87,47 @@ async def rebuild(_: object) -> Pair:
     began = time.perf_counter()
     Pool(context, mentees, mentors)
     return Pair(time.perf_counter() - began)
+
+
+@bench(
+    "engine.restore",
+    unit="s: that pool from a snapshot of it",
+    goal=Goal(0.2, "at_most_ratio"),
+    limit_is="the same pool from profiles, in seconds",
+)
+async def restore(_: object) -> Pair:
+    """Everybody laid out as they were."""
+    context, mentees, mentors, _people = _programme()
+    began = time.perf_counter()
+    made = Pool(context, mentees, mentors)
+    anew = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pool"
+        snapshot.write(path, made)
+        began = time.perf_counter()
+        again = snapshot.read(path)
+        took = time.perf_counter() - began
+    assert again.mentee_ids == made.mentee_ids
+    return Pair(took, anew)
+
+
+@bench(
+    "engine.warm_start",
+    unit="s: a process from nothing to a proved round, what is compiled being on disk",
+    goal=Goal(3, "at_most"),
+    limit_is="none",
+)
+async def warm_start(_: object) -> Pair:
+    """What a process that starts waits for."""
+    _start()  # compiled, if it was not
+    return Pair(_start())
+
+
+def _start() -> float:
+    """Return the seconds that a process takes that does everything once."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "matching_service.engine.warm", "rounds"], check=True)
+    return time.perf_counter() - began
 
 
 @bench(

@@ -1,7 +1,7 @@
 """One side's people as columns that the compiled rules ask: small integers and bits."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
-from functools import lru_cache, reduce
+from functools import reduce
 from math import gcd
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -183,7 +183,7 @@ class Layout:
         self._context = context
         self._granule = granule
         self._week = overlap.week_of(context.now)
-        self._hours = lru_cache(maxsize=None)(self._laid_out)
+        self._hours: dict[tuple[overlap.Hours, str], tuple[list[int], list[int]]] = {}
         self.words = -(-overlap.WEEK // granule // 64)
         self.people, self.tokens, self.labs = Numbers(), Numbers(), Numbers()
         self.lines, self.units, self.centers = Numbers(), Numbers(), Numbers()
@@ -203,7 +203,10 @@ class Layout:
         start in common: the later of two stretches' beginnings is one for both, and it is a
         granule, since all that begins and ends does so on granules.
         """
-        return self._hours(person.hours, person.time_zone)
+        asked = person.hours, person.time_zone
+        if asked not in self._hours:
+            self._hours[asked] = self._laid_out(*asked)
+        return self._hours[asked]
 
     def _laid_out(self, hours: overlap.Hours, time_zone: str) -> tuple[list[int], list[int]]:
         session = self._context.programme.session_minutes

@@ -60,7 +60,7 @@ class Pool:
         self._features = Features(context)
         sessions = PLENTY_OF_SESSIONS * context.programme.session_minutes
         self._patterns = Patterns(self._features.weights, sessions / minutes)
-        self._where = _Where(context, self._layout)
+        self._where = Where(context, self._layout)
         self._mentees = MenteeSide(context, self._layout, self._features, self._patterns)
         self._mentors = MentorSide(context, self._layout, self._features, self._patterns)
         for mentee in mentees:
@@ -222,10 +222,11 @@ def _candidates(side: Side, keys: F64, found: I32) -> list[Candidate]:
     ]
 
 
-class _Where:
+class Where:
     """The centers of the pool's people, and what they allow with each other."""
 
     def __init__(self, context: Context, layout: Layout) -> None:
+        """Begin with nobody."""
         self._context, self._layout = context, layout
         self.known: dict[str, Person] = {}
         """Somebody of each center."""
