@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,18 @@ from matching_service.engine.certificate import (
 )
 from matching_service.engine.hold import Asked, Round, hold_round
 from matching_service.engine.pool import Pool
-from matching_service.engine.verify import RefusedError, commitment, pool_hash, verify
+from matching_service.engine.report import report
+from matching_service.engine.verify import (
+    BARRING,
+    LISTS,
+    RefusedError,
+    commitment,
+    pool_hash,
+    verify,
+)
 
 Certificate = dict[str, Any]
+SALT = "a salt of thirty-two characters."
 ENGINE = Path(verify_module.__file__).parent
 
 
@@ -93,11 +103,11 @@ def _match_who_is_not_there(made: Certificate, of: Sheet) -> None:
 
 def _lower_a_price(made: Certificate, of: Sheet) -> None:
     dearest = int(np.argmax(made["prices"]))
-    made["prices"][dearest] -= made["levels"]["scale"]
+    made["prices"][dearest] -= made["scale"]
 
 
 def _raise_a_price(made: Certificate, of: Sheet) -> None:
-    made["prices"][int(np.argmax(of["seats"]))] += made["levels"]["scale"]
+    made["prices"][int(np.argmax(of["seats"]))] += made["scale"]
 
 
 def _negative_price(made: Certificate, of: Sheet) -> None:
@@ -130,11 +140,11 @@ def _another_center_served(made: Certificate, of: Sheet) -> None:
 
 
 def _coarser(made: Certificate, of: Sheet) -> None:
-    made["levels"]["scale"] = 1
+    made["scale"] = 1
 
 
 def _lower_level(made: Certificate, of: Sheet) -> None:
-    made["levels"]["served"] = made["levels"]["bench"] = 1
+    made["level"] = 1
 
 
 def _swap_names(made: Certificate, of: Sheet) -> None:
@@ -155,18 +165,42 @@ def _a_ceiling(made: Certificate, of: Sheet) -> None:
 
 def _cheaper_bench(made: Certificate, of: Sheet) -> None:
     dearest = max(made["bench_prices"], key=made["bench_prices"].__getitem__)
-    made["bench_prices"][dearest] -= made["levels"]["scale"]
+    made["bench_prices"][dearest] -= made["scale"]
 
 
-def _without(name: str) -> Callable[..., None]:
+def _prices_that_wrap_round(made: Certificate, of: Sheet) -> None:
+    """Nobody is matched, and 64-bit sums of seats times price would come to nothing."""
+    seats = of["seats"].tolist()
+    odd = next(n for n, some in enumerate(seats) if some % 2)
+    rest = sum(some * 2**61 for n, some in enumerate(seats) if n != odd)
+    prices = [2**61] * len(seats)
+    prices[odd] = -rest * pow(seats[odd], -1, 2**64) % 2**64
+    made |= {"mentee": [], "mentor": [], "prices": prices}
+    nobody = dict.fromkeys(made["report"]["served_by_center"], 0)
+    made["report"] |= {"served": 0, "points": 0.0, "served_by_center": nobody}
+
+
+def _a_bench_of_another_center(made: Certificate, of: Sheet) -> None:
+    last = max(made["bench_prices"])
+    made["bench_prices"]["-1 floor"] = made["bench_prices"].pop(last)
+
+
+def _term(name: str, value: Any) -> Callable[..., None]:
     def tamper(made: Certificate, of: Sheet) -> None:
-        del made[name]
+        made["terms"][name] = value
 
     return tamper
 
 
-def _without_prices(made: Certificate, of: Sheet) -> None:
-    del made["prices"]
+def _claim(name: str, change: Callable[[Any], Any]) -> Callable[..., None]:
+    def tamper(made: Certificate, of: Sheet) -> None:
+        made[name] = change(made[name])
+
+    return tamper
+
+
+def _figure(made: Certificate, of: Sheet) -> None:
+    made["report"]["gini"] = 0.0
 
 
 def _in_the_pool(name: str, change: Callable[[Any], Any], *, hidden: bool) -> Callable[..., None]:
@@ -180,6 +214,18 @@ def _in_the_pool(name: str, change: Callable[[Any], Any], *, hidden: bool) -> Ca
     return tamper
 
 
+KEYS = (
+    "format", "programme", "criteria_version", "judged_at", "seed", "pool", "criteria", "weights", "terms",
+    "scale", "level", "centers", "mentees", "mentors", "mentee", "mentor", "prices", "bench_prices", "report",
+)  # fmt: skip
+ARRAYS = (
+    "format", "judged_at", "centers", "criteria", "feature_criterion", "term_begin", "term_feature",
+    "term_mentee", "term_mentor", "mentor_features", "hours_criterion", "plenty", "center_refuses",
+    "center_prefers_others", "center_oldest", "wanted", "seats", "incumbent_mentee", "incumbent_mentor",
+    *(f"{side}_{name}" for side in ("mentee", "mentor")
+      for name in ("readable", "lot", "center", "lab", "languages", "starts", "free", "changed", "unit",
+                   "person", *LISTS, *(f"{one}_begin" for one in LISTS))),
+)  # fmt: skip
 TAMPERED = {
     "two mentees swap mentors": _swap,
     "a pair twice": _match_twice,
@@ -189,7 +235,28 @@ TAMPERED = {
     "a price higher": _raise_a_price,
     "a price below 0": _negative_price,
     "a price less": _one_price_less,
-    "no prices": _without_prices,
+    "prices that wrap round": _prices_that_wrap_round,
+    "parts of a price": _claim("prices", lambda prices: [price + 0.5 for price in prices]),
+    "a price in a list": _claim("prices", lambda prices: [[price] for price in prices]),
+    "half a mentee": _claim("mentee", lambda mentees: [mentee + 0.5 for mentee in mentees]),
+    "a weight more": _claim("weights", lambda weights: [*weights, [1.0, 1.0]]),
+    "no weights": _claim("weights", lambda _: []),
+    "weights that are none": _claim("weights", lambda ws: [[float("nan")] * 2 for _ in ws]),
+    "endless levels": _claim("level", lambda _: float("inf")),
+    "centers the other way round": _claim("centers", lambda names: names[::-1]),
+    "another criterion": _claim("criteria", lambda names: ["other", *names[1:]]),
+    "another programme": _claim("programme", lambda name: f"{name}-2"),
+    "another version": _claim("criteria_version", lambda version: version + 1),
+    "another hour": _claim("judged_at", lambda _: "1999-01-01T00:00:00+00:00"),
+    "another format": _claim("format", lambda number: number + 1),
+    "a bonus below 0": _term("retention", -1.0),
+    "a bonus in words": _term("retention", "x"),
+    "a floor that is none": _term("floor", float("nan")),
+    "a floor above 1": _term("floor", 1.5),
+    "a floor of a center that is not there": _term("floors", {"-1": 0}),
+    "a ceiling of a center that is not there": _term("ceilings", {"99": 0}),
+    "a bench of another center": _a_bench_of_another_center,
+    "a figure more": _figure,
     "another weight": _other_weights,
     "another floor": _other_floor,
     "two names swapped": _swap_names,
@@ -197,9 +264,6 @@ TAMPERED = {
     "another seed": _other_seed,
     "a ceiling": _a_ceiling,
     "a bench's price": _cheaper_bench,
-    "no pool": _without("pool"),
-    "no seed": _without("seed"),
-    "no names": _without("mentors"),
     "points": _more_points,
     "people served": _more_served,
     "a center's number": _another_center_served,
@@ -215,14 +279,90 @@ TAMPERED = {
 }
 
 
-@pytest.mark.parametrize("what", TAMPERED)
-def test_whatever_is_changed_is_refused(what: str) -> None:
+@pytest.fixture(scope="module")
+def a_good_one() -> tuple[Certificate, Sheet]:
     made, of = a_full_one()
     verify(made, of)
+    return made, of
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_whatever_is_changed_is_refused(what: str, a_good_one: tuple[Certificate, Sheet]) -> None:
+    made, of = deepcopy(a_good_one)
 
     TAMPERED[what](made, of)
 
     with pytest.raises(RefusedError):
+        verify(made, of)
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("value", [None, 7, "x", [], {}])
+def test_what_is_of_another_kind_is_refused_and_breaks_nothing(
+    name: str, value: Any, a_good_one: tuple[Certificate, Sheet]
+) -> None:
+    made, of = deepcopy(a_good_one)
+    del made[name]
+    with pytest.raises(RefusedError):
+        verify(made, of)
+
+    made[name] = value
+    with pytest.raises(RefusedError):
+        verify(made, of)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_every_array_of_the_pool_is_tied_to_the_certificate(
+    name: str, a_good_one: tuple[Certificate, Sheet]
+) -> None:
+    made, of = deepcopy(a_good_one)
+    assert set(of) == set(ARRAYS)
+
+    of[name] = np.append(of[name].ravel(), np.zeros(1, of[name].dtype))
+
+    with pytest.raises(RefusedError, match="the pool is not the one that was matched"):
+        verify(made, of)
+
+
+@pytest.mark.parametrize("fact", BARRING.split())
+def test_a_matched_pair_that_something_bars_is_refused(
+    fact: str, a_good_one: tuple[Certificate, Sheet]
+) -> None:
+    made, of = deepcopy(a_good_one)
+    for side, name in zip(("mentee", "mentor"), fact.split("-"), strict=True):
+        _have(of, f"{side}_{name}", made[side][0], 10**6)
+    made["pool"] = pool_hash(of)
+
+    with pytest.raises(RefusedError, match="a pair is matched that breaks a rule"):
+        verify(made, of)
+
+
+def _have(of: Sheet, name: str, who: int, number: int) -> None:
+    """Let somebody have a number more in a list, or another one where there is one each."""
+    begin = of.get(f"{name}_begin")
+    if begin is None:
+        of[name][who] = number
+    else:
+        of[name] = np.insert(of[name], begin[who + 1], number)
+        begin[who + 1 :] += 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("center_refuses", 1), ("center_oldest", np.inf), ("mentee_changed", -np.inf),
+        ("mentor_changed", -np.inf), ("mentee_starts", 0), ("mentor_starts", 0),
+        ("mentee_languages", 0), ("mentor_languages", 0),
+    ],
+)  # fmt: skip
+def test_a_matched_pair_that_breaks_a_rule_is_refused(
+    name: str, value: float, a_good_one: tuple[Certificate, Sheet]
+) -> None:
+    made, of = deepcopy(a_good_one)
+    of[name][...] = value
+    made["pool"] = pool_hash(of)
+
+    with pytest.raises(RefusedError, match="a pair is matched that breaks a rule"):
         verify(made, of)
 
 
@@ -235,14 +375,37 @@ def with_somebody_who_stays() -> tuple[Certificate, Sheet]:
     raise AssertionError("no seed gives such a round")
 
 
-def test_another_bonus_for_those_who_stay_is_refused() -> None:
+@pytest.mark.parametrize("bonus", [0.0, 0.4])
+def test_another_bonus_for_those_who_stay_is_refused(bonus: float) -> None:
     made, of = with_somebody_who_stays()
     verify(made, of)
 
-    made["terms"]["retention"] = 0.4
+    made["terms"]["retention"] = bonus
 
     with pytest.raises(RefusedError, match="gap"):
         verify(made, of)
+
+
+def test_another_number_of_incumbents_is_refused() -> None:
+    made, of = with_somebody_who_stays()
+    of["incumbent_mentee"], of["incumbent_mentor"] = (
+        of["incumbent_mentee"][:0],
+        of["incumbent_mentor"][:0],
+    )
+    made["pool"] = pool_hash(of)
+
+    with pytest.raises(RefusedError, match="gap"):
+        verify(made, of)
+
+
+def test_a_salt_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
+    pool, *_ = a_cohort(3)
+
+    with pytest.raises(
+        ValueError, match=r"the salt has 4 characters: give secrets.token_hex\(32\)"
+    ):
+        write(tmp_path / "round", pool, hold_round(pool), "salt")
+    assert not (tmp_path / "round").exists()
 
 
 def test_the_public_part_is_tied_to_the_certificate_and_tells_of_nobody() -> None:
@@ -259,7 +422,8 @@ def test_the_public_part_is_tied_to_the_certificate_and_tells_of_nobody() -> Non
 def test_the_auditor_needs_the_files_and_numpy_and_no_engine(tmp_path: Path) -> None:
     pool, *_ = a_cohort(3)
     asked = Asked()
-    write(tmp_path, pool, hold_round(pool, asked), "salt")
+    held = hold_round(pool, asked)
+    write(tmp_path, pool, held, SALT, report(pool, held, synthetic=True))
     script = tmp_path / "verify.py"
     script.write_bytes((ENGINE / "verify.py").read_bytes())
     command = [sys.executable, "-I", str(script), str(tmp_path / "certificate.json")]
@@ -269,22 +433,27 @@ def test_the_auditor_needs_the_files_and_numpy_and_no_engine(tmp_path: Path) -> 
     )
 
     assert json.loads(good.stdout)["gap"] == pytest.approx(0, abs=1e-5)
-    tie = [str(tmp_path / "public.json"), str(tmp_path / "salt.txt")]
-    tied = [*command, str(tmp_path / "pool.npz"), *tie]
+    published = [str(tmp_path / name) for name in ("pool.npz", "public.json", "salt.txt")]
+    tied = [*command, *published, str(tmp_path / "report.json")]
     assert subprocess.run(tied, capture_output=True, check=True).stdout.decode() == good.stdout
+
+    def refused(*arguments: str) -> str:
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        return done.stderr
+
+    told = (tmp_path / "report.json").read_text()
+    (tmp_path / "report.json").write_text(told.replace('"blocking_pairs": ', '"blocking_pairs": 1'))
+    assert refused(*tied[4:]) == "refused: the report is not the one of this round\n"
     (tmp_path / "salt.txt").write_text("another")
-    untied = subprocess.run(tied, capture_output=True, text=True, check=False)
-    assert (untied.returncode, untied.stderr) == (1, "refused: it is not what was published\n")
+    assert refused(*published) == "refused: it is not what was published\n"
     other, *_ = a_cohort(4)
-    write(tmp_path / "other", other, hold_round(other, asked), "salt")
-    bad = subprocess.run(
-        [*command, str(tmp_path / "other" / "pool.npz")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert bad.returncode == 1
-    assert bad.stderr == "refused: the pool is not the one that was matched\n"
+    write(tmp_path / "other", other, hold_round(other, asked), SALT)
+    another = str(tmp_path / "other" / "pool.npz")
+    assert refused(another) == "refused: the pool is not the one that was matched\n"
+    assert "No such file" in refused(str(tmp_path / "nothing"))
+    assert refused(str(script)).startswith("refused: ")
+    assert "Run: python verify.py" in refused(another, published[1])
 
 
 def test_the_check_is_short_and_imports_nothing_of_ours() -> None:

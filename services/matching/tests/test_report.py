@@ -15,6 +15,7 @@ from services.matching.tests.test_round import a_cohort, open_of, some_asked
 from matching_service.engine import replay
 from matching_service.engine.blocking import unrest
 from matching_service.engine.certificate import certificate, sheet, write
+from matching_service.engine.choose import hold_chosen
 from matching_service.engine.hold import Asked, Outcome, hold_round, hold_stable
 from matching_service.engine.page import page
 from matching_service.engine.pool import Pool
@@ -255,7 +256,7 @@ def files_of(folder: Path) -> tuple[list[str], str]:
         held = hold_round(pool)
         center = max(held.centers, key=lambda name: held.centers[name].served, default="")
         if center and held.centers[center].served > 1 and len(held.matches) > 4:
-            write(folder, pool, held, "salt")
+            write(folder, pool, held, "a salt of thirty-two characters.")
             return [str(folder / "pool.npz"), str(folder / "certificate.json")], center
     raise AssertionError("no seed gives such a round")
 
@@ -272,7 +273,7 @@ def test_a_round_is_replayed_from_its_files(
     assert replay.main([*files, *more]) == 0
     other = capsys.readouterr().out
 
-    assert same["pairs_that_change"]["go"] == same["pairs_that_change"]["come"] == 0
+    assert same["pairs_that_change"]["go"] == same["pairs_that_change"]["come"] == []
     assert same["served"][0] == same["served"][1]
     (line,) = [line for line in other.splitlines() if line.startswith(f"served at {center} ")]
     assert line.split()[-1] == "1"
@@ -296,7 +297,12 @@ def test_a_replay_under_another_weight_and_floor_is_the_round_of_the_recorded_po
     before = hold_round(Recorded(sheet_of, made))
     after = hold_round(Recorded(sheet_of, made, {name: 7.0}), Asked(floor=0.9))
     assert told["served"] == [len({m.mentee_id for m in one.matches}) for one in (before, after)]
-    assert told["pairs_that_change"] == replay.pairs_that_change(before, after)
+    old, new = ({(str(j), str(i)) for j, i in pairs(one)} for one in (before, after))
+    assert told["pairs_that_change"] == {
+        "stay": len(old & new),
+        "go": [list(pair) for pair in sorted(old - new)],
+        "come": [list(pair) for pair in sorted(new - old)],
+    }
     assert told["score"][1] == pytest.approx(np.mean([m.score for m in after.matches]))
 
 
@@ -308,6 +314,7 @@ def test_a_replay_under_another_weight_and_floor_is_the_round_of_the_recorded_po
         (["--floor", "2"], "floor is 2.0: a share of the overall rate is from 0 to 1"),
         (["--center-floor", "nowhere=1"], "nobody in the pool is of center 'nowhere'"),
         (["--ceiling", "north=x"], "--ceiling north=x: write a name"),
+        (["--html", "no/such/after.html"], "there is no folder no/such: make it first"),
     ],
 )
 def test_what_cannot_be_replayed_is_said_with_the_fix(
@@ -337,6 +344,61 @@ def test_files_that_are_none_of_a_round_are_named(
     Path(files[1]).write_text("{}")
     assert replay.main([pool_file, files[1]]) == 2
     assert "these are not the files of a round" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["centers", "criteria", "mentees", "mentors", "weights", "terms"])
+@pytest.mark.parametrize("value", [None, 7, []])
+def test_a_certificate_that_is_none_is_named_whatever_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: Any
+) -> None:
+    files, _ = files_of(tmp_path)
+    made = json.loads(Path(files[1]).read_text())
+    Path(files[1]).write_text(json.dumps(made | {name: value}))
+
+    assert replay.main(files) == 2
+    assert capsys.readouterr().err.startswith("round replay: ")
+
+
+def test_what_was_is_what_the_certificate_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files, _ = files_of(tmp_path)
+    made = json.loads(Path(files[1]).read_text())
+    gone = made["mentees"][made["mentee"].pop()], made["mentors"][made["mentor"].pop()]
+    Path(files[1]).write_text(json.dumps(made))
+
+    assert replay.main([*files, "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert told["pairs_that_change"]["go"] == []
+    assert told["pairs_that_change"]["come"] == [list(gone)]
+
+
+def test_a_pair_that_may_not_be_was_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files, _ = files_of(tmp_path)
+    made = json.loads(Path(files[1]).read_text())
+    with np.load(files[0]) as arrays:
+        who = Recorded(dict(arrays), made).cohort()
+    n, m = len(who.mentees), len(who.mentors)
+    mentee, mentor = np.divmod(np.arange(n * m), m)
+    never = int(np.flatnonzero(who.keys(mentee, mentor) < 0)[0])
+    made |= {"mentee": [never // m], "mentor": [never % m]}
+    Path(files[1]).write_text(json.dumps(made))
+
+    assert replay.main(files) == 2
+    assert "a pair that breaks a rule: see what verify.py says" in capsys.readouterr().err
+
+
+def test_rounds_of_other_kinds_have_a_report_and_a_page_too() -> None:
+    pool, *_ = a_cohort(3)
+    stable = hold_stable(pool)
+    met = {m.mentee_id: [m.mentor_id] for m in stable.matches}
+
+    for held in (stable, hold_chosen(pool, met, {})):
+        told = report(pool, held, synthetic=True)
+        assert told["pairs"] == len(held.matches) > 0
+        assert told["proof"] is told["terms"] is told["incumbents"] is None
+        assert "proved" not in page(told, "Round")
 
 
 def test_what_differs_is_told_side_by_side() -> None:

@@ -5,7 +5,9 @@ certificate has the terms, who is matched with whom and the prices; the public p
 commitment to both and nothing else. `verify` checks all three.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from matching_service.engine.rules import LOW
 from matching_service.engine.scan import FIRST
 from matching_service.engine.verify import LISTS, commitment, pool_hash
 
-FORMAT = 1
+FORMAT = 2
+_SALT = 32  # characters
 Sheet = dict[str, npt.NDArray[Any]]
 _HIGH = np.uint64(32)
 
@@ -64,6 +67,10 @@ def sheet(pool: Pool, cohort: Cohort) -> Sheet:
         "mentor_lot": mentors.lot[cohort.mentors],
         "incumbent_mentee": cohort.incumbents[0],
         "incumbent_mentor": cohort.incumbents[1],
+        "format": np.array(FORMAT),
+        "judged_at": np.array(pool.context.now.isoformat()),
+        "centers": np.array(_centers(pool), np.str_),
+        "criteria": np.array(names, np.str_),
     }
     sides = (
         ("mentee", mentees.columns, cohort.mentees),
@@ -71,7 +78,7 @@ def sheet(pool: Pool, cohort: Cohort) -> Sheet:
     )
     for side, columns, lines in sides:
         found |= {f"{side}_{name}": array for name, array in _facts(columns, lines).items()}
-    return {name: np.ascontiguousarray(array) for name, array in found.items()}
+    return {name: np.asarray(array, order="C") for name, array in found.items()}
 
 
 def _facts(columns: Columns, lines: I64) -> Sheet:
@@ -105,8 +112,17 @@ def _over(values: npt.NDArray[Any], weights: npt.NDArray[Any]) -> npt.NDArray[An
     return np.where(weights > 0, values / np.where(weights > 0, weights, 1), 0.0)
 
 
-def certificate(pool: Pool, held: Round, of: Sheet) -> dict[str, Any]:
-    """Return the certificate of a round, ready for JSON; numbers are places in the sheet."""
+def certificate(
+    pool: Pool, held: Round, of: Sheet, report_hash: str | None = None
+) -> dict[str, Any]:
+    """Return the certificate of a round, ready for JSON; numbers are places in the sheet.
+
+    Args:
+        pool: who was matched.
+        held: the round.
+        of: the auditor's pool, see `sheet`.
+        report_hash: SHA-256 of the round's report as it is written, if there is one.
+    """
     solution, cohort, numbers, asked = held.solution, held.cohort, pool.centers, held.asked
     programme = pool.context.programme
     served = np.unique(solution.mentee)
@@ -126,12 +142,9 @@ def certificate(pool: Pool, held: Round, of: Sheet) -> dict[str, Any]:
             "ceilings": {str(numbers[c]): count for c, count in asked.ceilings.items()},
             "retention": asked.retention,
         },
-        "levels": {
-            "scale": solution.levels.scale,
-            "served": solution.levels.served,
-            "bench": solution.levels.bench,
-        },
-        "centers": sorted(numbers, key=lambda name: numbers[name]),
+        "scale": solution.levels.scale,
+        "level": solution.levels.served,
+        "centers": _centers(pool),
         "mentees": [str(pool.mentee_at(line)) for line in cohort.mentees.tolist()],
         "mentors": [str(pool.mentor_at(line)) for line in cohort.mentors.tolist()],
         "mentee": solution.mentee.tolist(),
@@ -140,13 +153,13 @@ def certificate(pool: Pool, held: Round, of: Sheet) -> dict[str, Any]:
         "bench_prices": {
             f"{c} {kind}": price for (c, kind), price in solution.bench_prices.items()
         },
-        "floors": {str(center): count for center, count in solution.floors.items()},
         "report": {
             "served": len(served),
             "points": float((solution.key % FIRST).sum()),
             "served_by_center": {
                 str(n): int(by_center[n]) for n in np.unique(cohort.centers).tolist()
             },
+            "sha256": report_hash,
         },
     }
 
@@ -157,16 +170,40 @@ def public_part(of: dict[str, Any], salt: str) -> dict[str, Any]:
     return {name: of[name] for name in shown} | {"commitment": commitment(of, salt)}
 
 
-def write(folder: Path, pool: Pool, held: Round, salt: str) -> None:
+def write(
+    folder: Path, pool: Pool, held: Round, salt: str, report: Mapping[str, Any] | None = None
+) -> None:
     """Write pool.npz, certificate.json, salt.txt (all three for the auditor) and public.json.
 
-    The salt is a secret that nobody can guess, such as `secrets.token_hex(32)`.
+    Args:
+        folder: where to; it is made if it is not there.
+        pool: who was matched.
+        held: the round.
+        salt: a secret that nobody can guess, such as `secrets.token_hex(32)`.
+        report: the round's report (`report.report`), for report.json; the certificate ties it.
+
+    Raises:
+        ValueError: the salt can be guessed.
     """
-    of = sheet(pool, held.cohort)
-    made = certificate(pool, held, of)
+    if len(salt) < _SALT:
+        raise ValueError(f"the salt has {len(salt)} characters: give secrets.token_hex(32)")
     folder.mkdir(parents=True, exist_ok=True)
+    told = None if report is None else _write(folder / "report.json", report)
+    of = sheet(pool, held.cohort)
+    made = certificate(pool, held, of, told)
     np.savez_compressed(folder / "pool.npz", allow_pickle=False, **of)
-    for name, value in (("certificate", made), ("public", public_part(made, salt))):
-        text = json.dumps(value, indent=1, sort_keys=True)
-        (folder / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    _write(folder / "certificate.json", made)
+    _write(folder / "public.json", public_part(made, salt))
     (folder / "salt.txt").write_text(f"{salt}\n", encoding="utf-8")
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> str:
+    """Write JSON; return the SHA-256 of the file."""
+    written = f"{json.dumps(value, indent=1, sort_keys=True)}\n".encode()
+    path.write_bytes(written)
+    return hashlib.sha256(written).hexdigest()
+
+
+def _centers(pool: Pool) -> list[str]:
+    """Return the centers' names by their numbers."""
+    return sorted(pool.centers, key=lambda name: pool.centers[name])

@@ -32,9 +32,8 @@ def page(report: Mapping[str, Any], title: str) -> str:
         f"<h1>{escape(title)}</h1>",
         '<p class="note">Synthetic people: nobody here is real.</p>' if report["synthetic"] else "",
         f"<p>{report['served']:,} of {people['mentees']:,} mentees are served by {people['mentors']:,}"
-        f" mentors with {people['seats']:,} seats. No assignment over all {report['proof']['pairs_of_all']:,}"
-        f" pairs is better: proved with a gap of {report['proof']['gap']}.</p>",
-        _table("The round", ("", "optimal", *(["stable"] if stable else [])), _figures(report, stable)),
+        f" mentors with {people['seats']:,} seats.{_proof(report['proof'])}</p>",
+        _table("The round", ("", *_kinds(report, stable)), _figures(report, stable)),
         _section(
             "How well pairs fit",
             columns("Pairs by score, from 0 to 1", report["score_bins"], ("0", "0.5", "1")),
@@ -65,6 +64,17 @@ def page(report: Mapping[str, Any], title: str) -> str:
     )
 
 
+def _proof(proof: Mapping[str, Any] | None) -> str:
+    if proof is None:
+        return ""
+    pairs, gap = f"{proof['pairs_of_all']:,}", proof["gap"]
+    return f" No assignment over all {pairs} pairs is better: proved with a gap of {gap}."
+
+
+def _kinds(report: Mapping[str, Any], stable: Mapping[str, Any] | None) -> list[str]:
+    return ["optimal" if report["proof"] else "matching", *(["stable"] if stable else [])]
+
+
 def _figures(report: Mapping[str, Any], stable: Mapping[str, Any] | None) -> list[Sequence[str]]:
     rows: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
         ("Served", lambda r: f"{r['served']:,}"),
@@ -82,7 +92,7 @@ def _figures(report: Mapping[str, Any], stable: Mapping[str, Any] | None) -> lis
     )
     both = [report, stable] if stable else [report]
     found: list[Sequence[str]] = [(name, *(of(one) for one in both)) for name, of in rows]
-    if report["incumbents"]["before"]:
+    if report["incumbents"] and report["incumbents"]["before"]:
         kept = f"{report['incumbents']['kept']:,} of {report['incumbents']['before']:,}"
         found.append(("Pairs that stay together", kept, *([""] if stable else [])))
     return found

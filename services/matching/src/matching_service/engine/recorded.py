@@ -41,7 +41,8 @@ class Recorded:
         Raises:
             RecordError: sheet and certificate do not belong together; a weight cannot be used.
         """
-        if pool_hash(of) != certificate["pool"]:
+        names = all(of[name].tolist() == certificate[name] for name in ("centers", "criteria"))
+        if not names or pool_hash(of) != certificate["pool"]:
             raise RecordError(
                 "the pool is not the one of this certificate: give the two files of one round"
             )

@@ -1,6 +1,7 @@
 """Hold a recorded round again with other weights, floors or ceilings, and say what would change.
 
-It reads two files and touches nobody. Examples:
+It reads two files and touches nobody. What was is taken from the certificate as it is: whether that
+is right is for verify.py to say. Examples:
 
   python -m matching_service.engine.replay pool.npz certificate.json --floor 0.9
   python -m matching_service.engine.replay pool.npz certificate.json --weight goals=0.7 --json
@@ -17,11 +18,20 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from matching_service.engine.hold import Asked, Matched, Round, hold_round, hold_stable
+from matching_service.engine.hold import (
+    Asked,
+    Matched,
+    Outcome,
+    hold_round,
+    hold_stable,
+    outcome_of,
+)
 from matching_service.engine.page import page
-from matching_service.engine.recorded import Recorded
-from matching_service.engine.report import difference, report
+from matching_service.engine.recorded import Recorded, RecordError
+from matching_service.engine.report import difference, outcome, report
 from matching_service.engine.verify import Sheet
+
+_WRONG = (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile)
 
 
 def asked_then(certificate: Mapping[str, Any]) -> Asked:
@@ -75,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         return _replay(given)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except _WRONG as error:
         sys.stderr.write(f"round replay: {_complaint(error)}\n")
         return 2
 
@@ -83,14 +93,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complaint(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror}: {error.filename}"
-    if isinstance(error, (KeyError, BadZipFile)):
-        return (
-            f"these are not the files of a round ({error}): give its pool.npz and certificate.json"
-        )
-    return str(error)
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"these are not the files of a round ({error}): give its pool.npz and certificate.json"
 
 
 def _replay(given: argparse.Namespace) -> int:
+    if given.html and not given.html.parent.is_dir():
+        raise ValueError(
+            f"--html {given.html}: there is no folder {given.html.parent}: make it first"
+        )
     of, certificate = _read(given.pool, given.certificate)
     before = asked_then(certificate)
     after = Asked(
@@ -103,19 +115,36 @@ def _replay(given: argparse.Namespace) -> int:
         Recorded(of, certificate),
         Recorded(of, certificate, _numbers("--weight", given.weight)),
     )
-    sys.stderr.write("round replay: once as it was, once as asked\n")
-    first, second = hold_round(old, before), hold_round(new, after, progress=_tell)
-    reports = [
-        report(who, held, synthetic=given.synthetic) for who, held in ((old, first), (new, second))
-    ]
-    told = difference(*reports) | {"pairs_that_change": pairs_that_change(first, second)}
+    first = as_it_was(old, certificate)
+    sys.stderr.write("round replay: as asked\n")
+    second = hold_round(new, after, progress=_tell)
+    told = difference(outcome(old, first), outcome(new, second))
+    told |= {"pairs_that_change": pairs_that_change(first, second)}
     if given.html:
         whole = report(new, second, synthetic=given.synthetic, other=hold_stable(new))
         given.html.write_text(
             page(whole, f"Replay of {certificate['programme']}"), encoding="utf-8"
         )
+    told |= {"synthetic": given.synthetic} if given.synthetic else {}
     sys.stdout.write(f"{json.dumps(told, indent=1)}\n" if given.json else in_words(told))
     return 0
+
+
+def as_it_was(people: Recorded, certificate: Mapping[str, Any]) -> Outcome:
+    """Return the matching of a certificate.
+
+    Raises:
+        RecordError: it matches two who may not be.
+    """
+    cohort = people.cohort()
+    pairs = (np.array(certificate[side], np.int64) for side in ("mentee", "mentor"))
+    mentee, mentor = pairs
+    keys = cohort.keys(mentee, mentor)
+    if (keys < 0).any():
+        raise RecordError(
+            "the certificate matches a pair that breaks a rule: see what verify.py says"
+        )
+    return outcome_of(people, cohort, (mentee, mentor), keys, {})
 
 
 def _read(pool: Path, certificate: Path) -> tuple[Sheet, dict[str, Any]]:
@@ -147,14 +176,14 @@ def _numbers(option: str, given: Sequence[str], kind: type[float] = float) -> di
     return found
 
 
-def pairs_that_change(before: Round, after: Round) -> dict[str, int]:
-    """Return how many pairs stay, go and come."""
+def pairs_that_change(before: Outcome, after: Outcome) -> dict[str, Any]:
+    """Return how many pairs stay, and which go and come, as [mentee, mentor]."""
     old, new = (_pairs(one.matches) for one in (before, after))
-    return {"stay": len(old & new), "go": len(old - new), "come": len(new - old)}
+    return {"stay": len(old & new), "go": sorted(old - new), "come": sorted(new - old)}
 
 
-def _pairs(matches: Sequence[Matched]) -> set[tuple[Any, Any]]:
-    return {(m.mentee_id, m.mentor_id) for m in matches}
+def _pairs(matches: Sequence[Matched]) -> set[tuple[str, str]]:
+    return {(str(m.mentee_id), str(m.mentor_id)) for m in matches}
 
 
 def in_words(told: Mapping[str, Any]) -> str:
@@ -166,7 +195,8 @@ def in_words(told: Mapping[str, Any]) -> str:
     lines = [("", "before", "after"), *((name, _short(a), _short(b)) for name, (a, b) in rows)]
     wide = max(len(name) for name, *_ in lines)
     table = "".join(f"{n:<{wide}}  {b:>10}  {a:>10}\n" for n, b, a in lines)
-    return f"{table}pairs: {pairs['stay']} stay, {pairs['go']} go, {pairs['come']} come; nobody was told\n"
+    go, come = len(pairs["go"]), len(pairs["come"])
+    return f"{table}pairs: {pairs['stay']} stay, {go} go, {come} come; nobody was told\n"
 
 
 def _short(value: float | None) -> str:

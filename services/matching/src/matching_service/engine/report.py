@@ -29,7 +29,7 @@ class Cost:
 
 def report(
     people: People,
-    held: Round,
+    held: Outcome,
     *,
     synthetic: bool,
     other: Outcome | None = None,
@@ -39,16 +39,16 @@ def report(
 
     Args:
         people: who was matched.
-        held: the round.
+        held: the round, of any kind; terms, proof and incumbents are null where it has none.
         synthetic: whether the people are made up; the report says so on top.
         other: the same people's stable matching, to compare with.
         cost: what the round took.
     """
-    asked, solution = held.asked, held.solution
+    best = held if isinstance(held, Round) else None
     found = {
         "format": FORMAT,
         "synthetic": synthetic,
-        "terms": _terms(asked),
+        "terms": _terms(best.asked) if best else None,
         "people": {
             "mentees": len(held.cohort.mentees),
             "mentors": len(held.cohort.mentors),
@@ -56,13 +56,8 @@ def report(
             "wanted": int(held.cohort.wanted.sum()),
         },
         **outcome(people, held),
-        "proof": {
-            "gap": held.gap,
-            "pairs_of_all": len(held.cohort.mentees) * len(held.cohort.mentors),
-            "passes": solution.passes,
-            "pairs_looked_at_closely": solution.arcs,
-        },
-        "incumbents": _incumbents(held),
+        "proof": _proof(best) if best else None,
+        "incumbents": _incumbents(best) if best else None,
         "cost": {"seconds": cost.seconds, "megabytes": cost.megabytes} if cost else None,
     }
     if other is not None:
@@ -124,6 +119,15 @@ def outcome(people: People, held: Outcome) -> dict[str, Any]:
             "envious": float((envied > 0).mean()) if count else None,
             "envied_mentors": _mean(envied[envied > 0].astype(float)),
         },
+    }
+
+
+def _proof(held: Round) -> dict[str, int]:
+    return {
+        "gap": held.gap,
+        "pairs_of_all": len(held.cohort.mentees) * len(held.cohort.mentors),
+        "passes": held.solution.passes,
+        "pairs_looked_at_closely": held.solution.arcs,
     }
 
 

@@ -1,16 +1,19 @@
 """Check a round's certificate against the auditor's pool, with numpy and nothing of the engine.
 
-Run: python verify.py certificate.json pool.npz [public.json salt.txt]
+Run: python verify.py certificate.json pool.npz [public.json salt.txt [report.json]]
 
 It goes through every pair: who may be matched, what each pair is worth, whether the matching keeps
 to seats, floors and ceilings, and whether its prices prove that no matching is worth more:
 
     any matching's value  <=  sum of what each mentee could gain at most + sum of seats * price
+
+Scores are rounded: what is a millionth of the sum of scores below the best passes.
 """
 
 import hashlib
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,9 @@ Sheet = dict[str, Array]
 TOLERANCE = 1e-6  # of the sum of scores: the engine rounds a score to 24 bits
 BLOCK = 256  # mentees at once
 COARSEST = 1 << 12  # units of a score, at least
+HIGHEST = 1 << 56  # of any number, so that what a mentee gains fits into 63 bits
 LISTS = ("lines", "evaluates", "tokens", "conflicts", "blocked", "met")
+BARRING = "lab-lab lines-lines unit-evaluates evaluates-unit person-person tokens-tokens tokens-conflicts conflicts-tokens blocked-person person-blocked met-person"
 
 
 class RefusedError(Exception):
@@ -53,32 +58,24 @@ def lot_of(seed: Any, person: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{person}".encode()).digest()[:8], "big")
 
 
-def meeting(ours: tuple[Array, Array], theirs: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Return (mentees, mentors) whose lists, as (begins, values), have something in common."""
-    mentee, mentor = (np.repeat(np.arange(len(b) - 1), np.diff(b)) for b, _ in (ours, theirs))
-    order = np.argsort(theirs[1], kind="stable")
-    first, last = (np.searchsorted(theirs[1][order], ours[1], side) for side in ("left", "right"))
-    count = last - first
-    nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return np.repeat(mentee, count), mentor[order][np.repeat(first, count) + nth]
+def facts(pool: Sheet, side: str, name: str) -> Any:
+    """Return (person, value) of all that one side has of something: of a list, or one each."""
+    values = pool[f"{side}_{name}"]
+    begin = pool.get(f"{side}_{name}_begin", np.arange(len(values) + 1))
+    who = np.repeat(np.arange(len(begin) - 1), np.diff(begin))
+    return zip(who[values >= 0].tolist(), values[values >= 0].tolist(), strict=True)
 
 
 def barred_pairs(pool: Sheet) -> tuple[Array, Array]:
     """Return (mentees, mentors), mentees ascending, barred by something about just those two."""
-
-    def facts(side: str, name: str) -> tuple[Array, Array]:
-        values = pool[f"{side}_{name}"]
-        if name in LISTS:
-            return pool[f"{side}_{name}_begin"], values
-        return np.concatenate([[0], np.cumsum(values >= 0)]), values[values >= 0]
-
-    alike = ("lab lab", "lines lines", "unit evaluates", "evaluates unit", "person person",
-             "tokens tokens", "tokens conflicts", "conflicts tokens", "blocked person",
-             "person blocked", "met person")  # fmt: skip
-    found = [meeting(facts("mentee", a), facts("mentor", b)) for a, b in map(str.split, alike)]
-    mentees, mentors = (np.concatenate(part) for part in zip(*found, strict=True))
-    order = np.argsort(mentees, kind="stable")
-    return mentees[order], mentors[order]
+    found: set[tuple[int, int]] = set()
+    for ours, theirs in (pair.split("-") for pair in BARRING.split()):
+        mentors: dict[int, list[int]] = {}
+        for i, value in facts(pool, "mentor", theirs):
+            mentors.setdefault(value, []).append(i)
+        found |= {(j, i) for j, v in facts(pool, "mentee", ours) for i in mentors.get(v, ())}
+    pairs = np.array(sorted(found), np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
 
 
 class Pairs:
@@ -134,70 +131,61 @@ class Case:
     """A certificate and its pool, laid side by side."""
 
     def __init__(self, certificate: dict[str, Any], pool: Sheet) -> None:
-        """Read what is claimed."""
+        """Read what is claimed, and what follows from it."""
         self.claimed, self.pool = certificate, pool
-        self.terms, self.levels = certificate["terms"], certificate["levels"]
-        claims = (certificate[name] for name in ("mentee", "mentor", "prices"))
+        names = ("terms", "scale", "level", "bench_prices", "mentee", "mentor", "prices")
+        terms, self.scale, self.level, dear, *claims = (certificate[name] for name in names)
+        floors, self.ceilings = terms["floors"], terms["ceilings"]
+        numbers = [self.scale, self.level]
+        for some in (*claims, dear.values(), floors.values(), self.ceilings.values()):
+            numbers += some
+        whole = all(type(number) is int and 0 <= number < HIGHEST for number in numbers)
+        require(whole and self.scale >= COARSEST, "a number is not whole, or out of its range")
         self.mentee, self.mentor, self.prices = (np.array(claim, np.int64) for claim in claims)
-        self.seats = pool["seats"].astype(np.int64)
-        self.center, self.count = pool["mentee_center"], len(pool["mentee_center"])
-        self.people = np.bincount(self.center, minlength=len(pool["center_oldest"])).tolist()
-        self.ceilings = {int(c): most for c, most in self.terms["ceilings"].items()}
-        has_ceiling = np.isin(self.center, list(self.ceilings))
-        self.wanted = np.where(has_ceiling, 1, pool["wanted"]).astype(np.int64)
-        m, pairs = len(self.seats), self.mentee * len(self.seats) + self.mentor
-        require(len(self.mentee) == len(self.mentor), "a pair is not whole")
-        require(((self.mentee >= 0) & (self.mentee < self.count)).all(), "a mentee is unknown")
-        require(((self.mentor >= 0) & (self.mentor < m)).all(), "a mentor is unknown")
-        require(len(np.unique(pairs)) == len(pairs), "a pair is matched twice")
-        self.given = np.bincount(self.mentee, minlength=self.count)
-        served = np.bincount(self.center[self.given > 0], minlength=len(self.people))
-        self.served, self.scale = served.tolist(), self.levels["scale"]
-        self.first = self.levels["served"] + self.levels["bench"]
-        self.floors = {int(c): floor for c, floor in certificate["floors"].items()}
-        self.benches = {}  # (center, worth of a place): (seats, price)
-        for c, floor in self.floors.items():
-            above = max(0, self.people[c] - self.ceilings.get(c, self.people[c]))
-            kinds = (("ceiling", 4 * self.levels["served"], above),
-                     ("floor", self.levels["bench"], self.people[c] - above - floor))  # fmt: skip
-            for kind, worth, seats in kinds:
-                if seats:
-                    self.benches[c, worth] = seats, certificate["bench_prices"][f"{c} {kind}"]
-
-    def matching_keeps_to_what_was_asked(self) -> None:
-        """Check everything about the matching but the rules."""
-        taken = np.bincount(self.mentor, minlength=len(self.seats))
-        require((self.given <= self.wanted).all(), "a mentee has more mentors than were wanted")
-        require((taken <= self.seats).all(), "a mentor has more mentees than seats")
-        for c, most in self.ceilings.items():
-            require(self.served[c] <= most, f"center {c} is above its ceiling")
-        for c, floor in self.floors.items():
-            rate = sum(self.served) / max(1, self.count)
-            share = int(np.ceil(self.terms["floor"] * rate * self.people[c] - 1e-9))
-            asked = max(self.terms["floors"].get(str(c), 0), share)
-            most = min(self.people[c], self.ceilings.get(c, self.people[c]))
-            require(floor == min(most, asked), f"the floor of center {c} is not what was asked")
-
-    def levels_are_apart(self) -> None:
-        """Check that one more who is served is worth more than all scores, and that prices are prices."""
-        largest = (3 + self.terms["retention"]) * self.scale
-        together = min(int(self.wanted.sum()), int(self.seats.sum()))
-        asked = bool(self.terms["floor"] or self.terms["floors"] or self.ceilings)
-        require(self.scale >= COARSEST, "scores are too coarse")
-        require(self.levels["served"] > together * largest, "the level of being served is too low")
-        require(self.levels["bench"] == asked * self.levels["served"], "the floors' level is wrong")
-        require(len(self.floors) == asked * len(self.people), "the floor of a center is missing")
+        self.seats, self.center = pool["seats"].astype(np.int64), pool["mentee_center"]
+        self.count, centers = len(self.center), len(pool["centers"])
+        require({*floors, *self.ceilings} <= set(map(str, range(centers))), "a center is unknown")
         require(len(self.prices) == len(self.seats), "a price is missing")
-        prices = [*self.prices.tolist(), *(price for _, price in self.benches.values())]
-        require(min(prices, default=0) >= 0, "a price is below 0")
+        pairs = set(zip(*claims[:2], strict=True))
+        require(len(pairs) == len(self.mentee), "a pair is matched twice")
+        self.given = np.bincount(self.mentee, minlength=self.count)
+        served = np.bincount(self.center[self.given > 0], minlength=centers)
+        self.served, self.people = served.tolist(), np.bincount(self.center, minlength=centers)
+        self.wanted = np.where(
+            np.isin(self.center, [int(c) for c in self.ceilings]), 1, pool["wanted"]
+        )
+        asked = bool(terms["floor"] or floors or self.ceilings)
+        self.first = self.level * (1 + asked)
+        self.benches = {}  # (center, worth of a place): (seats, price)
+        for c, people in enumerate(self.people.tolist() if asked else ()):
+            most = min(people, self.ceilings.get(str(c), people))
+            share = int(
+                np.ceil(terms["floor"] * sum(self.served) / max(1, self.count) * people - 1e-9)
+            )
+            floor = min(most, max(floors.get(str(c), 0), share))
+            for kind, worth, seats in (("ceiling", 4, people - most), ("floor", 1, most - floor)):
+                if seats:
+                    self.benches[c, worth * self.level] = seats, dear[f"{c} {kind}"]
+
+    def keeps_to_what_was_asked(self) -> None:
+        """Check everything about the matching but the rules and its value."""
+        retention, share = (self.claimed["terms"][name] for name in ("retention", "floor"))
+        require(0 <= retention < HIGHEST and 0 <= share <= 1, "what was asked is out of its range")
+        require((self.given <= self.wanted).all(), "a mentee has more mentors than were wanted")
+        taken = np.bincount(self.mentor, minlength=len(self.seats))
+        require((taken <= self.seats).all(), "a mentor has more mentees than seats")
+        require(all(self.served[int(c)] <= n for c, n in self.ceilings.items()), "above a ceiling")
+        least = int(min(self.wanted.sum(), self.seats.sum())) * (3 + retention) * self.scale
+        require(self.level > least, "the level of being served is too low")
 
     def sums(self) -> tuple[float, int, int]:
         """Return the sum of scores, the matching's value, and what no matching's value is above."""
-        pairs = Pairs(self.pool, np.array(self.claimed["weights"], float).reshape(-1, 2))
-        points, value = 0.0, 0
-        bound = int((self.seats * self.prices).sum()) + sum(s * p for s, p in self.benches.values())
-        rest = np.zeros(self.count)  # what a place on a bench gives
-        unserved = [all_ - some for all_, some in zip(self.people, self.served, strict=True)]
+        shape = len(self.pool["criteria"]), 2
+        pairs = Pairs(self.pool, np.array(self.claimed["weights"], float).reshape(shape))
+        taken = zip(self.seats.tolist(), self.prices.tolist(), strict=True)
+        bound = sum(seats * price for seats, price in [*taken, *self.benches.values()])
+        points, value, rest = 0.0, 0, np.zeros(self.count, np.int64)
+        unserved = (self.people - self.served).tolist()
         for (c, worth), (seats, price) in self.benches.items():
             rest[self.center == c] = np.maximum(rest[self.center == c], worth - price)
             value += worth * min(seats, unserved[c])
@@ -206,22 +194,21 @@ class Case:
         for begin in range(0, self.count, BLOCK):
             own = slice(begin, min(begin + BLOCK, self.count))
             keys = pairs.keys(own)
-            mine = (self.mentee >= begin) & (self.mentee < own.stop)
+            mine, stay = ((who >= begin) & (who < own.stop) for who in (self.mentee, ours))
             at = self.mentee[mine] - begin, self.mentor[mine]
+            kept = ours[stay] - begin, theirs[stay]
             require((keys[at] >= 0).all(), "a pair is matched that breaks a rule")
             points += float((keys[at] % 2).sum())
-            mine = (ours >= begin) & (ours < own.stop)
-            stay = ours[mine] - begin, theirs[mine]
-            keys[stay] += np.where(keys[stay] >= 0, self.terms["retention"], 0)
+            keys[kept] += np.where(keys[kept] >= 0, self.claimed["terms"]["retention"], 0)
             value += round(keys[at].sum() * self.scale) + self.first * len(np.unique(at[0]))
-            bound += round(self.most(keys, own, rest[own]).sum())
+            bound += sum(self.most(keys, own, rest[own]).tolist())
         return points, value, bound
 
     def most(self, keys: Array, own: slice, rest: Array) -> Array:
         """Return what each mentee of a range could gain at most at these prices."""
         wanted = self.wanted[own]
-        gains = keys * self.scale + (self.first - self.prices)
-        none = np.zeros((len(keys), wanted.max()))  # there may be fewer mentors than are wanted
+        gains = np.rint(keys * self.scale).astype(np.int64) + (self.first - self.prices)
+        none = np.zeros((len(keys), wanted.max()), np.int64)  # there may be too few mentors
         gains = np.hstack([np.where((keys >= 0) & (self.seats > 0), gains, 0), none])
         top = -np.sort(-gains, axis=1)[:, : wanted.max()]
         more = np.where(np.arange(1, wanted.max()) < wanted[:, None], top[:, 1:] - self.first, 0)
@@ -234,34 +221,47 @@ def verify(certificate: dict[str, Any], pool: Sheet) -> dict[str, Any]:
     Raises:
         RefusedError: something is wrong.
     """
-    require(pool_hash(pool) == certificate.get("pool"), "the pool is not the one that was matched")
-    for side in ("mentee", "mentor"):
-        lots = [lot_of(certificate.get("seed"), who) for who in certificate.get(f"{side}s", [])]
-        require(pool[f"{side}_lot"].tolist() == lots, f"the {side}s' names are not the pool's")
     try:
-        case, report = Case(certificate, pool), certificate["report"]
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        return _checked(certificate, pool)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RefusedError(f"the certificate is not whole: {error!r}") from error
-    case.matching_keeps_to_what_was_asked()
-    case.levels_are_apart()
+
+
+def _checked(certificate: dict[str, Any], pool: Sheet) -> dict[str, Any]:
+    require(pool_hash(pool) == certificate["pool"], "the pool is not the one that was matched")
+    for name in ("format", "judged_at", "centers", "criteria"):
+        require(pool[name].tolist() == certificate[name], f"{name}: it is not the pool's")
+    seed = f"{certificate['programme']}/{certificate['criteria_version']}"
+    require(certificate["seed"] == seed, "the seed does not follow from programme and criteria")
+    for side in ("mentee", "mentor"):
+        lots = [lot_of(seed, who) for who in certificate[f"{side}s"]]
+        require(pool[f"{side}_lot"].tolist() == lots, f"the {side}s' names are not the pool's")
+    case, report = Case(certificate, pool), certificate["report"]
+    case.keeps_to_what_was_asked()
     points, value, bound = case.sums()
     near, gap = TOLERANCE * max(1.0, points), (bound - value) / case.scale
     require(abs(gap) <= near, f"the prices leave a gap of {gap:.6f}")
     require(abs(report["points"] - points) <= near, "the sum of scores is wrong")
-    require(report["served"] == sum(case.served), "the number of people served is wrong")
     told = {str(c): case.served[c] for c, people in enumerate(case.people) if people}
-    require(report["served_by_center"] == told, "a center's number of people served is wrong")
+    figures = {"served": sum(case.served), "points": report["points"], "served_by_center": told}
+    require(report == figures | {"sha256": report["sha256"]}, "a number of people is wrong")
     pairs = case.count * len(case.seats)
-    return {"served": sum(case.served), "points": points, "gap": gap, "pairs": pairs}
+    return {"served": figures["served"], "points": points, "gap": gap, "pairs": pairs}
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in {3, 5, 6}:
+        sys.exit(__doc__)
     try:
-        claim, *public = (Path(name).read_text() for name in (sys.argv[1], *sys.argv[3:5]))
-        found = verify(json.loads(claim), dict(np.load(sys.argv[2])))
-        if public:
-            tied = commitment(json.loads(claim), public[1].strip())
-            require(json.loads(public[0])["commitment"] == tied, "it is not what was published")
-    except RefusedError as error:
+        claim, *more = (Path(name).read_bytes() for name in (sys.argv[1], *sys.argv[3:]))
+        claimed = json.loads(claim)
+        figures = verify(claimed, dict(np.load(sys.argv[2])))
+        if more:
+            tied = commitment(claimed, more[1].decode().strip())
+            require(json.loads(more[0])["commitment"] == tied, "it is not what was published")
+        for written in more[2:]:
+            is_its = claimed["report"]["sha256"] == hashlib.sha256(written).hexdigest()
+            require(is_its, "the report is not the one of this round")
+    except (RefusedError, OSError, ValueError, zipfile.BadZipFile) as error:
         sys.exit(f"refused: {error}")
-    sys.stdout.write(f"{json.dumps(found)}\n")
+    sys.stdout.write(f"{json.dumps(figures)}\n")
