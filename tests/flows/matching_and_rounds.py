@@ -17,11 +17,11 @@ from matching_service.engine.scan import best_lines
 from matching_service.settings import Settings
 from servicekit.service import main
 
-MENTORS, MENTEES, BEST = 10_000, 40_000, 32
+MENTORS, MENTEES, BEST = 5_000, 20_000, 32
 
 
 def hold(told: Path) -> None:
-    """Hold rounds, from people to the proved optimum with floors, some five seconds each."""
+    """Hold rounds, from people to the proved optimum with floors, some seconds each."""
     cohort, held = cohort_of(synthetic(MENTORS, MENTEES, 1).market), 0
     while True:
         told.write_text(f"{held}")
