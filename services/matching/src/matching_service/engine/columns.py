@@ -1,6 +1,6 @@
 """One side's people as columns that the compiled rules ask: small integers and bits."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from functools import reduce
 from math import gcd
 from typing import Any, NamedTuple, TypeVar, cast
@@ -18,6 +18,7 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 F64 = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 LANGUAGES = 256
 LANGUAGE_WORDS = LANGUAGES // 64
 _FINEST = 15  # minutes; what all hours are multiples of, unless some are not
@@ -144,10 +145,10 @@ class Lines:
             layout.people.sorted(met_before),
         )
         length = sum(map(len, lists))
-        self._make_room(line + 1, self._listed + length)
-        begin, end = self._bounds[line, 0], self._bounds[line, -1]
-        if length > end - begin:
-            begin, self._listed = self._listed, self._listed + length
+        self._make_room(line + 1)
+        begin, self._listed, (self._lists,) = stretch(
+            self._bounds, line, length, self._listed, (self._lists,)
+        )
         ends = begin + np.cumsum([0, *map(len, lists)])
         self._key[line] = np.array(key, np.uint64)
         self._free[line] = np.array(free, np.uint64)
@@ -157,8 +158,11 @@ class Lines:
         self._bounds[line] = ends
         self._lists[begin : ends[-1]] = [number for one in lists for number in one]
 
-    def _make_room(self, lines: int, listed: int) -> None:
-        self._lists = roomy(self._lists, listed)
+    def forget(self, line: int) -> None:
+        """Let others have what room a line took."""
+        self._bounds[line] = 0
+
+    def _make_room(self, lines: int) -> None:
         for name in ("_key", "_free", "_changed", "_unit", "_person", "_bounds"):
             setattr(self, name, roomy(getattr(self, name), lines))
 
@@ -173,6 +177,37 @@ def roomy(array: A, wanted: int) -> A:
     grown = np.zeros((max(wanted, 2 * len(array)), *array.shape[1:]), array.dtype)
     grown[: len(array)] = array
     return cast("A", grown)
+
+
+def stretch(
+    bounds: I64, line: int, length: int, used: int, arrays: Sequence[Array]
+) -> tuple[int, int, Sequence[Array]]:
+    """Return where a line's stretch of these arrays begins, how much of them is used then, and them.
+
+    It is where the line's old one is if it fits in there, and else behind all others. Full arrays
+    are left for new ones, which have what lines still hold (`bounds`: each line's first number is
+    where it begins, the last where it ends) and as much room again. So they never have more than
+    about twice what was held at once, whoever comes and goes.
+    """
+    begin, end = bounds[line, 0], bounds[line, -1]
+    if length <= end - begin:
+        return int(begin), used, arrays
+    bounds[line] = 0
+    if used + length > len(arrays[0]):
+        lengths = bounds[:, -1] - bounds[:, 0]
+        ends = np.cumsum(lengths)
+        used = int(ends[-1])
+        further = ends - lengths - bounds[:, 0]
+        which = np.arange(used) - np.repeat(further, lengths)
+        bounds += further[:, None]
+        arrays = [_moved(array, which, max(_ROOM, 2 * (used + length))) for array in arrays]
+    return used, used + length, arrays
+
+
+def _moved(array: Array, which: I64, size: int) -> Array:
+    found = np.zeros(size, array.dtype)
+    found[: len(which)] = array[which]
+    return found
 
 
 class Layout:

@@ -8,7 +8,7 @@ import numpy as np
 from matching_service.domain.pool import Context, Mentee, Mentor
 from matching_service.domain.rules.rule import Rule
 from matching_service.engine import scan
-from matching_service.engine.columns import I64, Layout, Lines, roomy
+from matching_service.engine.columns import I64, Layout, Lines, roomy, stretch
 from matching_service.engine.features import Column, Features, Fresh
 from matching_service.engine.lanes import LANES
 from matching_service.engine.patterns import Patterns
@@ -49,6 +49,13 @@ class Side:
         """Return the lines of who breaks no rule alone, by lot: who comes first is nobody's choice."""
         lines = np.array([line for line, rules in self.alone.items() if not rules], np.int64)
         return lines[np.argsort(self._lots[lines], kind="stable")]
+
+    def _forget(self, person_id: UUID) -> int:
+        """Take a person from a line; return it."""
+        line = self.lines.pop(person_id)
+        del self.alone[line]
+        self.columns.forget(line)
+        return line
 
     def _seat(self, person_id: UUID, line: int, room: int) -> None:
         """Give a person a line."""
@@ -99,13 +106,11 @@ class MenteeSide(Side):
         self.alone[line] = alone(mentee, self._context)
         terms = self._features.terms(mentee)
         count = len(terms.rows)
-        for name in ("_rows", "_left", "_right"):
-            setattr(self, name, roomy(getattr(self, name), self._used + count))
         for name in ("_terms", "_late", "_pattern", "_open"):
             setattr(self, name, roomy(getattr(self, name), line + 1))
-        begin, end = self._terms[line]
-        if count > end - begin:
-            begin, self._used = self._used, self._used + count
+        begin, self._used, (self._rows, self._left, self._right) = stretch(
+            self._terms, line, count, self._used, (self._rows, self._left, self._right)
+        )
         own = slice(begin, begin + count)
         self._rows[own], self._left[own], self._right[own] = terms.rows, terms.mentee, terms.mentor
         self._terms[line] = begin, begin + count
@@ -116,8 +121,8 @@ class MenteeSide(Side):
 
     def drop(self, person_id: UUID) -> None:
         """Free a mentee's line."""
-        line = self.lines.pop(person_id)
-        del self.alone[line]
+        line = self._forget(person_id)
+        self._terms[line] = 0
         self._open[line] = 0
         self._free.append(line)
 
@@ -170,8 +175,7 @@ class MentorSide(Side):
 
     def drop(self, person_id: UUID) -> None:
         """Free a mentor's line."""
-        line = self.lines.pop(person_id)
-        del self.alone[line]
+        line = self._forget(person_id)
         block = line // LANES
         self._open[block] &= ~np.uint64(1 << line % LANES)
         self._free[int(self._pattern[block])].append(line)
