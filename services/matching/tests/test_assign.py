@@ -1,5 +1,7 @@
 """The assignment after any event: it proves itself, and an independent solver finds none better."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -233,10 +235,53 @@ def one(value: int = 5, seats: int = 1) -> Assignment:
 def test_who_cannot_be_matched_is_an_error_that_says_so() -> None:
     with pytest.raises(KeyError, match="mentee 0 has no arc to mentor 3"):
         one().bar(0, 3)
-    with pytest.raises(ValueError, match="mentor 0 cannot have -1 seats: give 0"):
-        one().set_seats(0, -1)
-    with pytest.raises(ValueError, match="less than 0 seats"):
+    with pytest.raises(
+        ValueError, match="mentor 0 cannot have -1 seats: give a whole number from 0"
+    ):
         one(seats=-1)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, float("nan"), True, None, "2", 2**30, 2**31, 10**30])
+def test_seats_that_are_no_number_of_seats_are_refused_by_name(wrong: Any) -> None:
+    made = one()
+    made.join(0)
+
+    said = f"mentor 0 cannot have {wrong} seats: give a whole number from 0 to 1073741823"
+    for seats in ([wrong], [wrong, wrong]):
+        with pytest.raises(ValueError, match=said):
+            made.open_seats(np.zeros(len(seats), np.int64), np.array(seats))
+    with pytest.raises(ValueError, match=said):
+        made.set_seats(0, wrong)
+
+    assert made.state.seats.tolist() == [1]
+    assert made.value == made.bound == 5
+
+
+def test_a_wrong_number_among_right_ones_is_named_and_nothing_changes() -> None:
+    zeros = np.zeros(2, np.int32)
+    made = Assignment(zeros[:1], zeros[:1], np.ones(1, np.int64), zeros)
+
+    with pytest.raises(ValueError, match="mentor 1 cannot have -1 seats"):
+        made.open_seats(np.arange(2), np.array([1, -1], np.int32))
+    with pytest.raises(IndexError, match="there is no mentor 2: there are 2, from 0 on"):
+        made.open_seats(np.array([0, 2]), np.array([1, 1], np.int32))
+
+    assert made.state.seats.tolist() == [0, 0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=SEEDS)
+def test_as_many_seats_as_can_be_said_come_and_go_at_once_and_it_stays_the_best(seed: int) -> None:
+    made, dice = a_market(seed)
+
+    for _ in range(12):
+        happen(made, dice)
+        mentor = int(dice.integers(len(made.state.seats)))
+        seats = int(dice.choice([0, 1, 50, 2**28 - 1, 2**30 - 1]))
+        made.set_seats(mentor, seats)
+        assert made.state.seats[mentor] == seats
+        assert made.value == made.bound
+    assert made.value == best_value(made)
 
 
 def test_numbers_of_nobody_are_an_error_before_compiled_code_follows_them() -> None:

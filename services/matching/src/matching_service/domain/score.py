@@ -18,6 +18,9 @@ from math import fsum, sqrt
 from matching_service.domain.criteria import CRITERIA, Reading, Views
 from matching_service.domain.pool import Context, Pair
 
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+"""What a weight may be that is not 0: the engine adds in single precision, and the score here agrees."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contribution:

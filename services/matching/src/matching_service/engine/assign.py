@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matching_service.engine import events
+from matching_service.engine.checks import MOST_SEATS, is_whole
 from matching_service.engine.columns import I32, I64
 from matching_service.engine.reach import Room
 from matching_service.engine.seating import AT_A_PRICE, NOBODY, Arcs, State
@@ -58,8 +59,7 @@ class Assignment:
         count = int(mentees.max()) + 1 if len(mentees) else 0
         wanted = np.ones(count, np.int32) if wanted is None else wanted
         count = len(wanted)
-        if len(seats) and seats.min() < 0:
-            raise ValueError("a mentor has less than 0 seats: give 0 for none")
+        _must_be_seats(np.arange(len(seats)), seats)
         if count and wanted.min() < 1:
             raise ValueError("a mentee wants less than 1 mentor: leave them out")
         self._largest = 0
@@ -195,23 +195,36 @@ class Assignment:
         """Let a mentor have so many seats from now on.
 
         Raises:
-            ValueError: it is less than none, or so many that sums would not fit into 63 bits.
+            IndexError: there is no such mentor.
+            ValueError: it is no whole number, less than none, or so many that sums would not fit
+                into 63 bits.
         """
-        _must_be("mentor", mentor, len(self.state.seats))
-        if seats < 0:
-            raise ValueError(f"mentor {mentor} cannot have {seats} seats: give 0 for none")
-        together = self._together + seats - int(self.state.seats[mentor])
-        if self._largest > _MOST // max(together, 1):
-            raise ValueError(f"mentor {mentor} cannot have {seats} seats: sums would not add up")
-        self._together = together
-        events.set_seats(self.arcs, self.state, self._room, mentor, seats)
+        self.open_seats(np.array([mentor]), np.array([seats]))
 
-    def open_seats(self, mentors: I64, seats: I32) -> None:
-        """Let these mentors, int[n], have so many seats, int[n], in this order."""
-        for mentor, number in zip(mentors[:1], seats[:1], strict=True):
-            self.set_seats(int(mentor), int(number))
-        self._together += int(seats[1:].sum()) - int(self.state.seats[mentors[1:]].sum())
-        events.open_seats(self.arcs, self.state, self._room, mentors, seats)
+    def open_seats(self, mentors: I64, seats: Ints) -> None:
+        """Let these mentors, int[n], each once, have so many seats, int[n], in this order.
+
+        Raises:
+            IndexError, ValueError: as for `set_seats`; nothing has changed then.
+        """
+        state = self.state
+        for mentor in mentors.tolist():
+            _must_be("mentor", mentor, len(state.seats))
+        _must_be_seats(mentors, seats)
+        together = self._together + int(seats.sum()) - int(state.seats[mentors].sum())
+        if self._largest > _MOST // max(together, 1):
+            raise ValueError(
+                f"mentor {mentors[seats.argmax()]} cannot have {seats.max()} seats: sums would not"
+                " add up in 63 bits; give fewer"
+            )
+        self._together = together
+        # One seat more than there are people stays free whoever comes; others beside it change
+        # nothing, so nobody looks for who could use them, one by one.
+        enough = len(state.whose) + 1
+        state.seats[mentors] = np.minimum(state.seats[mentors], enough)
+        few = np.minimum(seats, enough).astype(np.int32)
+        events.open_seats(self.arcs, state, self._room, mentors, few)
+        state.seats[mentors] = seats
 
     def has(self, mentees: Ints, mentors: Ints) -> npt.NDArray[np.bool_]:
         """bool[n]: which pairs can be matched already, or were barred."""
@@ -247,8 +260,18 @@ class Assignment:
 
 def _must_be(what: str, number: int, count: int) -> None:
     """Raise IndexError for a number that compiled code would follow beyond its arrays."""
-    if not 0 <= number < count:
+    if not is_whole(number, 0, count - 1):
         raise IndexError(f"there is no {what} {number}: there are {count}, from 0 on")
+
+
+def _must_be_seats(mentors: I64, seats: Ints) -> None:
+    """Raise ValueError for seats that a 32-bit number in compiled code would not be."""
+    for mentor, number in zip(mentors.tolist(), seats.tolist(), strict=True):
+        if not is_whole(number, 0, MOST_SEATS):
+            raise ValueError(
+                f"mentor {mentor} cannot have {number} seats: give a whole number from 0 to"
+                f" {MOST_SEATS}"
+            )
 
 
 def _laid_out(mentees: Ints, mentors: Ints, values: I64, count: int, many: int) -> Arcs:

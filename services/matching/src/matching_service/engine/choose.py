@@ -20,6 +20,7 @@ from uuid import UUID
 import numpy as np
 
 from matching_service.engine.assign import Assignment
+from matching_service.engine.checks import is_whole
 from matching_service.engine.cohort import Cohort, Terms
 from matching_service.engine.columns import I64
 from matching_service.engine.hold import Outcome, People, outcome_of
@@ -53,15 +54,21 @@ def shortlists(people: People, size: int, talks: int) -> dict[UUID, list[UUID]]:
         talks: how many mentees a mentor talks with for each free seat, at most.
 
     Raises:
-        ValueError: one of both is below 1.
+        ValueError: one of both is no whole number, or below 1.
     """
-    if min(size, talks) < 1:
-        raise ValueError(f"size is {size} and talks is {talks}: give 1 or more of both")
+    if not (is_whole(size, 1) and is_whole(talks, 1)):
+        raise ValueError(
+            f"size is {size} and talks is {talks}: give 1 or more of both, whole numbers"
+        )
     cohort = people.cohort()
+    # Nobody talks with somebody twice: more than everybody means everybody, and fits into 32 bits.
+    size = min(int(size), max(1, len(cohort.mentors)))
+    talks = min(int(talks), max(1, len(cohort.mentees)))
+    seats = np.minimum(cohort.seats.astype(np.int64) * talks, len(cohort.mentees))
     several = replace(
         cohort,
         wanted=np.full(len(cohort.mentees), size, np.int32),
-        seats=(cohort.seats * talks).astype(np.int32),
+        seats=seats.astype(np.int32),
     )
     found = solve(several, Terms(), people.best_lines(cohort.mentees, max(_CANDIDATES, 2 * size)))
     lists: dict[UUID, list[UUID]] = {}

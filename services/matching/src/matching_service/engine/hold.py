@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 
+from matching_service.engine.checks import is_number, is_whole, of_candidates
 from matching_service.engine.cohort import Cohort, Solution, Terms
 from matching_service.engine.columns import F64, I32, I64
 from matching_service.engine.round import solve
@@ -54,7 +54,8 @@ class Asked:
     retention: float = 0.0
     """What a pair that is together now counts above its score."""
     candidates: int = 50
-    """How many pairs of each mentee to begin with: only the time depends on it."""
+    """How many pairs of each mentee to begin with: only the time depends on it, and which one it
+    is where several rounds are equally good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,10 @@ def hold_round(
     Raises:
         ValueError: something asked is out of its range; the text names it and says what to do.
     """
-    asked = asked or Asked()
+    asked = _taken_over(asked or Asked(), pool.centers)
     terms = _terms(asked, pool.centers)
     cohort = pool.cohort(incumbents)
-    best = pool.best_lines(cohort.mentees, asked.candidates)
+    best = pool.best_lines(cohort.mentees, min(asked.candidates, max(1, len(cohort.mentors))))
     solution = solve(cohort, terms, best, progress)
     pairs = solution.mentee.astype(np.int64), solution.mentor.astype(np.int64)
     told = outcome_of(pool, cohort, pairs, solution.key, solution.floors)
@@ -174,9 +175,20 @@ def outcome_of(
     )
 
 
-def _terms(asked: Asked, centers: Mapping[str, int]) -> Terms:
+def _taken_over(asked: Asked, centers: Mapping[str, int]) -> Asked:
+    """Return what is asked in plain numbers, as it is recorded: numpy's are no JSON."""
     for complaint in _complaints(asked, centers):
         raise ValueError(complaint)
+    floors, ceilings = (
+        {center: int(count) for center, count in given.items()}
+        for given in (asked.floors, asked.ceilings)
+    )
+    return Asked(
+        float(asked.floor), floors, ceilings, float(asked.retention), int(asked.candidates)
+    )
+
+
+def _terms(asked: Asked, centers: Mapping[str, int]) -> Terms:
     floors = {centers[center]: count for center, count in asked.floors.items()}
     ceilings = {centers[center]: count for center, count in asked.ceilings.items()}
     return Terms(asked.floor, floors, ceilings, asked.retention)
@@ -184,11 +196,10 @@ def _terms(asked: Asked, centers: Mapping[str, int]) -> Terms:
 
 def _complaints(asked: Asked, centers: Mapping[str, int]) -> Iterator[str]:
     """Give what is wrong with what is asked, and what to do."""
-    if asked.candidates < 1:
-        yield f"candidates is {asked.candidates}: give 1 or more, 50 is a good number"
-    if not 0 <= asked.floor <= 1:
+    yield from of_candidates(asked.candidates)
+    if not is_number(asked.floor, 0, 1):
         yield f"floor is {asked.floor}: a share of the overall rate is from 0 to 1"
-    if not 0 <= asked.retention <= _MOST_RETENTION:
+    if not is_number(asked.retention, 0, _MOST_RETENTION):
         yield f"retention is {asked.retention}: give points of score, from 0 to {_MOST_RETENTION:g}"
     yield from _complaints_of("floor", asked.floors, centers)
     yield from _complaints_of("ceiling", asked.ceilings, centers)
@@ -204,8 +215,11 @@ def _complaints(asked: Asked, centers: Mapping[str, int]) -> Iterator[str]:
 def _complaints_of(
     name: str, given: Mapping[str, int], centers: Mapping[str, int]
 ) -> Iterator[str]:
+    if not isinstance(given, Mapping):
+        yield f"{name}s is {given}: give a number for each center, such as {{'north': 10}}"
+        return
     for center, count in given.items():
         if center not in centers:
             yield f"{name}s: nobody in the pool is of center {center!r}; there are {sorted(centers)}"
-        if not isinstance(count, Integral) or count < 0:
+        if not is_whole(count, 0):
             yield f"the {name} of center {center!r} is {count}: give a whole number, 0 or more"

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import numpy as np
 
-from matching_service.domain.criteria import CRITERIA, PLENTY_OF_SESSIONS
-from matching_service.domain.pool import UNKNOWN, Context, Mentee, Mentor, Pair, Person
+from matching_service.domain.criteria import PLENTY_OF_SESSIONS
+from matching_service.domain.pool import Context, Mentee, Mentor, Pair, Person
 from matching_service.domain.rules.rule import Rule
-from matching_service.engine import scan
+from matching_service.engine import checks, scan
 from matching_service.engine.cohort import Cohort
 from matching_service.engine.columns import F64, I32, I64, Centers, Layout, OutgrownError, granule
 from matching_service.engine.features import Features
@@ -43,14 +43,11 @@ class Pool:
         """Lay everybody out, O(people log people); the order in which they are given is no matter.
 
         Raises:
-            ValueError: a weight of the programme is none, or of a criterion that there is not; one of a
-                newer writer reads `UNKNOWN` and counts nothing.
+            ValueError: a weight of the programme is none, is given twice or is of a criterion that
+                there is not (one of a newer writer reads `UNKNOWN` and counts nothing); another
+                number, of the programme or of somebody, is out of its range.
         """
-        for name, weight in (*context.programme.weights, *context.programme.mentor_weights):
-            if not 0 <= weight < np.inf:
-                raise ValueError(f"the weight of {name} is {weight}: give 0 or more")
-            if name not in CRITERIA and name != UNKNOWN:
-                raise ValueError(f"there is no criterion {name}: there are {', '.join(CRITERIA)}")
+        _refuse(checks.of_programme(context.programme))
         self.context = context
         mentees = sorted(mentees, key=lambda one: one.person.person_id)
         mentors = sorted(mentors, key=lambda one: one.person.person_id)
@@ -83,7 +80,9 @@ class Pool:
 
         Raises:
             OutgrownError: they do not fit in as the pool is laid out: build a new one.
+            ValueError: they want less than one mentor, or too many.
         """
+        _refuse(checks.of_mentee(mentee))
         self._where.know(mentee.person)
         new = self._mentees.put(mentee)
         self._mentors.make_room()
@@ -95,7 +94,9 @@ class Pool:
 
         Raises:
             OutgrownError: they do not fit in as the pool is laid out: build a new one.
+            ValueError: they have less than no seat, or too many.
         """
+        _refuse(checks.of_mentor(mentor))
         self._where.know(mentor.person)
         self._mentors.put(mentor)
 
@@ -122,7 +123,9 @@ class Pool:
 
         Raises:
             KeyError: the mentor is not in the pool.
+            ValueError: k is below 1.
         """
+        _refuse(checks.of_count(k))
         keys, found = np.empty(k), np.empty(k, np.int32)
         scan.best_mentees(self._mentors.lines[mentor_id], self.market, keys, found)
         return _candidates(self._mentees, keys, found)
@@ -131,7 +134,11 @@ class Pool:
         """Return (keys, mentors' lines), both [len(lines), k], of the mentees on these lines.
 
         See `scan.best_mentors`. It runs on all processors and without the interpreter's lock.
+
+        Raises:
+            ValueError: k is below 1.
         """
+        _refuse(checks.of_count(k))
         return scan.best_lines(self.market, lines, k)
 
     @property
@@ -212,6 +219,11 @@ class Pool:
             *(rule for bit, rule in enumerate(BETWEEN_CENTERS) if apart >> bit & 1),
             *(rule for bit, rule in enumerate(BETWEEN_PEOPLE) if between >> bit & 1),
         ]
+
+
+def _refuse(complaints: Iterable[str]) -> None:
+    for complaint in complaints:
+        raise ValueError(complaint)
 
 
 def _candidates(side: Side, keys: F64, found: I32) -> list[Candidate]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
-from matching_service.engine import scan
+from matching_service.engine import checks, scan
 from matching_service.engine.cohort import Cohort
 from matching_service.engine.columns import F64, I32, I64, U64, Centers, Columns
 from matching_service.engine.lanes import LANES
@@ -147,8 +147,8 @@ def _weights(certificate: Mapping[str, Any], other: Mapping[str, float]) -> Weig
             raise RecordError(
                 f"{name} was not weighed, so it was not recorded: there are {', '.join(names)}"
             )
-        if not 0 <= weight < np.inf:
-            raise RecordError(f"the weight of {name} is {weight}: give 0 or more")
+        for complaint in checks.of_weight(name, weight):
+            raise RecordError(complaint)
     both = zip(names, certificate["weights"], strict=True)
     found = [(name, *((other[name],) * 2 if name in other else (u, v))) for name, (u, v) in both]
     for name, *sides in found:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import numpy as np
 
+from matching_service.engine.checks import of_candidates
 from matching_service.engine.cohort import Terms
 from matching_service.engine.columns import I64
 from matching_service.engine.hold import People
@@ -32,14 +33,19 @@ class Standing:
             people: everybody who is there or may come.
             away: mentees who are not there yet.
             candidates: how many pairs of each mentee to begin with: only the time depends on it.
+
+        Raises:
+            ValueError: `candidates` is no whole number, or below 1.
         """
+        for complaint in of_candidates(candidates):
+            raise ValueError(complaint)
         cohort = people.cohort()
         lines = enumerate(cohort.mentees.tolist()), enumerate(cohort.mentors.tolist())
         self._mentees = {people.mentee_at(line): place for place, line in lines[0]}
         self._mentors = {people.mentor_at(line): place for place, line in lines[1]}
         self._ids = list(self._mentees), list(self._mentors)
         self._barred = np.zeros(len(cohort.mentees), np.int64)
-        best = people.best_lines(cohort.mentees, candidates)
+        best = people.best_lines(cohort.mentees, min(candidates, max(1, len(self._mentors))))
         self._table = Table(cohort, Terms(), best)
         self._made = self._table.made
         places = np.arange(len(cohort.mentors))
