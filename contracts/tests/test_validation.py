@@ -420,6 +420,16 @@ def test_nothing_is_said_of_a_survivor_block_that_is_well() -> None:
             "duplicate_criterion",
         ),
         (
+            {
+                "weights": [
+                    {"criterion": "goals", "weight": 1},
+                    {"criterion": "topics", "weight": 9e-7},
+                ]
+            },
+            "weights[1].weight",
+            "weight_too_small",
+        ),
+        (
             {"weights": [{"criterion": "cancer_type", "weight": 1}]},
             "weights[0].criterion",
             "survivor_criterion",

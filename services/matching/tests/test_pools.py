@@ -219,3 +219,18 @@ async def test_the_loop_goes_on_while_a_pool_is_built(
 
     assert took > 0.05
     assert longest < took / 3
+
+
+async def test_a_programme_that_was_taken_in_with_odd_weights_is_matched_as_it_is_scored(
+    matching: Matching, pools: Pools
+) -> None:
+    """The contract allows what the registry refuses today: a criterion twice, a weight near 0."""
+    weights = [("goals", 0.2), ("goals", 0.3), ("topics", 1e-320)]
+    said = [{"criterion": name, "weight": weight} for name, weight in weights]
+
+    await matching.hears(a_programme_state(weights=said))
+
+    programme = await registry.get_programme(matching.tx, PROGRAMME)
+    assert programme is not None
+    assert programme.weights == (("goals", 0.5), ("topics", 0.0))
+    assert set(await look(pools, matching.tx)) == {ANN, MAX}

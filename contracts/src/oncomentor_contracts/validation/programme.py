@@ -23,6 +23,9 @@ _SURVIVOR_ONLY: Final = frozenset(
 )
 """Criteria over a block that people give for the survivor lane and for nothing else."""
 
+_LEAST_WEIGHT: Final = 1e-6
+"""Scores are added in single precision: what counts less would be lost beside the others."""
+
 
 def programme_problems(programme: Programme) -> list[Problem]:
     """Return what is wrong with a programme; of a submitted one, that its sender owns it too."""
@@ -67,6 +70,14 @@ def _bad_weights(programme: Programme) -> Iterator[Problem]:
             f"stands already in weights[{before}]",
             "give every criterion one weight",
         )
+    for index, each in enumerate(programme.weights):
+        if 0 < each.weight < _LEAST_WEIGHT:
+            yield problem(
+                f"weights[{index}].weight",
+                "weight_too_small",
+                f"{each.weight:g} is too little to be added to the others",
+                f"give 0, or {_LEAST_WEIGHT:f} or more",
+            )
     if not any(each.weight > 0 for each in programme.weights):
         yield problem(
             "weights",

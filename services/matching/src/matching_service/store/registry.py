@@ -1,10 +1,11 @@
 """Institutions and programmes as they were heard."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from matching_service.domain.pool import Center, Programme
+from matching_service.domain.score import LEAST_WEIGHT
 from oncomentor_contracts.institution import InstitutionChanged, InstitutionState
 from oncomentor_contracts.programme import ProgrammeChanged
 from servicekit.tx import Tx
@@ -163,9 +164,21 @@ def _programme(row: "asyncpg.Record") -> Programme:
         required_training=tuple(row["required_training"]),
         response_window=row["response_window"],
         min_years_past_treatment=row["min_years_past_treatment"],
-        weights=tuple(zip(row["criteria"], row["weights"], strict=True)),
+        weights=_weights(row["criteria"], row["weights"]),
         criteria_version=row["criteria_version"],
     )
+
+
+def _weights(criteria: Sequence[str], weights: Sequence[float]) -> tuple[tuple[str, float], ...]:
+    """Return each criterion once, with what it weighs together; too little to be added is 0.
+
+    The registry refuses both today, which the contract allows: a programme that it took in
+    before goes on.
+    """
+    total: dict[str, float] = {}
+    for name, weight in zip(criteria, weights, strict=True):
+        total[name] = total.get(name, 0.0) + weight
+    return tuple((name, w if w >= LEAST_WEIGHT else 0.0) for name, w in total.items())
 
 
 def _center(row: "asyncpg.Record") -> Center:
