@@ -57,6 +57,8 @@ class Row:
     goal: str
     met: bool
     runs: int
+    people: str = "synthetic"
+    """Whose data it was measured on: whoever reads the figures elsewhere must see that nobody is real."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,9 @@ async def test_the_file_keeps_the_figures_that_were_not_measured_again(tmp_path:
     assert [one["name"] for one in rows] == ["a.name", "b.name"]
     assert set(rows[0]) == {
         "name", "unit", "ours", "limit", "limit_is", "ratio", "goal", "met", "runs",
+        "people",
     }  # fmt: skip
+    assert {one["people"] for one in rows} == {"synthetic"}
 
 
 def test_a_part_is_chosen_by_the_beginning_of_its_name() -> None:
