@@ -3,7 +3,9 @@
 Nobody is real: words of the project's vocabularies, drawn from a seed.
 """
 
+import gc
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -128,6 +130,64 @@ def _start() -> float:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "matching_service.engine.warm", "rounds"], check=True)
     return time.perf_counter() - began
+
+
+@bench(
+    "engine.upsert_mentee",
+    unit="us, median: a mentee of 10k has changed, and the pool has them as they are now",
+    goal=Goal(200, "at_most"),
+    limit_is="none",
+)
+async def upsert_mentee(_: object) -> Pair:
+    """A changed profile of the other side."""
+    context, mentees, mentors, people = _programme()
+    pool = Pool(context, mentees, mentors)
+    took = []
+    for mentee in random.Random(3).sample(mentees, CHANGES):  # noqa: S311 - synthetic people
+        person = replace(mentee.person, topics=people.some("topic", 4), version=2)
+        changed = replace(mentee, person=person, goals=people.some("goal", 3))
+        began = time.perf_counter()
+        pool.put_mentee(changed)
+        took.append(time.perf_counter() - began)
+    sys.stderr.write(f"  p99 {np.percentile(took, 99) * 1e6:.0f} us\n")
+    return Pair(float(np.median(took)) * 1e6)
+
+
+def _resident() -> float:
+    """Return the MB that this process has in memory."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def _grown() -> float:
+    """Return the MB by which this process grows when a pool is built of profiles it has already."""
+    context, mentees, mentors, _people = _programme()
+    small = Pool(context, mentees[:10], mentors[:10])  # whatever is loaded at first use is there
+    before = _resident()
+    pool = Pool(context, mentees, mentors)
+    grown = _resident() - before
+    assert len(pool.mentee_ids) + len(pool.mentor_ids) == 2 * PEOPLE > len(small.mentee_ids)
+    return grown
+
+
+@bench(
+    "engine.pool_memory",
+    unit="MB for 1,000 people of a pool of 10k mentors and 10k mentees: what the process grows by",
+    goal=Goal(10, "at_most"),
+    limit_is="none; arrays, ids, tables and what allocating them leaves, in a process of its own",
+)
+async def pool_memory(_: object) -> Pair:
+    """What a pool takes with all there is to it."""
+    return Pair(_grown_elsewhere() / (2 * PEOPLE) * 1000)
+
+
+def _grown_elsewhere() -> float:
+    code = "import bench_pool; print(bench_pool._grown())"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, check=True, capture_output=True
+    )
+    return float(ran.stdout)
 
 
 @bench(

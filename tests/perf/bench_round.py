@@ -1,12 +1,14 @@
 """Cohort rounds on synthetic people: time, memory, what floors and staying together cost."""
 
 import asyncio
+import re
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from frame import Goal, Pair, bench
@@ -159,6 +161,7 @@ async def loop_held(_: object) -> Pair:
 
 _SIZES = (1_000, 2_000, 5_000, 10_000, 20_000)
 _MILLION = 1_000_000
+_STATUS = "/proc/self/status"
 
 
 @bench(
@@ -171,14 +174,66 @@ _MILLION = 1_000_000
 async def round_of_a_million(_: object) -> Pair:
     """What a round would take that nobody has held yet."""
     _compiled()
-    took = []
-    for mentors in _SIZES:
-        cohort = cohort_of(_market(mentors, 4 * mentors, 1).market)
-        began = time.perf_counter()
-        found = solve(cohort, Terms(floor=FLOOR), _best(cohort))
-        took.append(time.perf_counter() - began)
-        assert found.value == found.bound
-    slope, level = np.polyfit(np.log(_SIZES), np.log(took), 1)
-    told = ", ".join(f"{n:,}: {s:.1f} s" for n, s in zip(_SIZES, took, strict=True))
-    sys.stderr.write(f"  {told}; grows with mentors ** {slope:.2f}\n")
-    return Pair(float(np.exp(level + slope * np.log(_MILLION))) / 3600)
+    took, needed = zip(*(_takes(mentors) for mentors in _SIZES), strict=True)
+    hours, memory = _Growth(took), _Growth(needed)
+    told = ", ".join(
+        f"{n:,}: {s:.1f} s, {gb:.2f} GB" for n, s, gb in zip(_SIZES, took, needed, strict=True)
+    )
+    sys.stderr.write(
+        f"  {told}; seconds grow with mentors ** {hours.power:.2f}, memory ** {memory.power:.2f}\n"
+        f"  a million: {hours.at(_MILLION) / 3600:.1f} hours, {memory.at(_MILLION):.0f} GB\n"
+    )
+    ram = _kilobytes("MemTotal", "/proc/meminfo") / 1e6
+    breaks = {
+        f"this machine's {ram:.0f} GB of memory": memory.size_of(ram),
+        "a day": hours.size_of(24 * 3600),
+        "sums of 63 bits, at scores of 12 bits": _fits_in_63_bits(),
+    }
+    for what, mentors in sorted(breaks.items(), key=lambda one: one[1]):
+        sys.stderr.write(f"  {what}: enough for {mentors:,.0f} mentors\n")
+    return Pair(hours.at(_MILLION) / 3600)
+
+
+class _Growth:
+    """A power of the number of mentors, by least squares of logarithms."""
+
+    def __init__(self, figures: Sequence[float]) -> None:
+        power, level = np.polyfit(np.log(_SIZES), np.log(figures), 1)
+        self.power, self._level = float(power), float(level)
+
+    def at(self, mentors: int) -> float:
+        return float(np.exp(self._level + self.power * np.log(mentors)))
+
+    def size_of(self, figure: float) -> float:
+        """Return for how many mentors it is so much."""
+        return float(np.exp((np.log(figure) - self._level) / self.power))
+
+
+def _takes(mentors: int) -> tuple[float, float]:
+    """Return the seconds of a round, and its GB: the people, and what the process grows by at most."""
+    cohort = cohort_of(synthetic(mentors, 4 * mentors, 1).market)
+    market = cohort.market
+    sides = (market.mentees, market.mentors, market.mentees.columns, market.mentors.columns)
+    people = sum(one.nbytes for side in sides for one in side if isinstance(one, np.ndarray))
+    Path("/proc/self/clear_refs").write_text("5")  # the most so far is forgotten
+    before = _kilobytes("VmRSS", _STATUS)
+    began = time.perf_counter()
+    found = solve(cohort, Terms(floor=FLOOR), _best(cohort))
+    took = time.perf_counter() - began
+    assert found.value == found.bound
+    return took, people / 1e9 + (_kilobytes("VmHWM", _STATUS) - before) / 1e6
+
+
+def _kilobytes(name: str, where: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(where).read_text())
+    assert found
+    return int(found[1])
+
+
+def _fits_in_63_bits() -> float:
+    """Return the mentors of the largest such cohort that `Levels` has numbers for.
+
+    Four mentees and three seats for each, and a bench with a place for every mentee, add up; a level
+    is worth twice all scores, a score up to three times 2 ** 12 units, and four levels must fit.
+    """
+    return float(((1 << 62) / (4 * 2 * 4 * 3 * (1 << 12)) / (4 + 3 + 4)) ** 0.5)
