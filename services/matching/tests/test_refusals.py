@@ -238,7 +238,7 @@ def test_numbers_of_numpy_are_asked_and_recorded_as_plain_ones(tmp_path: Path) -
     eight: Any = np.int32(8)
 
     held = hold_round(pool, Asked(half, counts, counts, half, eight))
-    write(tmp_path, pool, held, "salt")
+    write(tmp_path, pool, held, "a salt of thirty-two characters.")
 
     assert held.asked == Asked(0.5, {"c0": 1}, {"c0": 1}, 0.5, 8)
     numbers = [held.asked.floor, held.asked.retention, held.asked.candidates]

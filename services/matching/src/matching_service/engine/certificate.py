@@ -2,7 +2,7 @@
 
 Three files. The auditor's pool has what the rules and the score depend on, as arrays; the
 certificate has the terms, who is matched with whom and the prices; the public part has a salted
-commitment to both and nothing else. `verify` checks all three.
+commitment to both and nothing else. `verify` checks all three. O(people and what is known of them).
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""What happens to an assignment, each event repaired by a shortest path or two (`paths`)."""
+"""What happens to an assignment, each event repaired by a shortest path or two (`paths`).
+
+Each is O(of the paths it looks for); a price that moves or a group that comes takes one for each who moves.
+"""
 
 from matching_service.engine.columns import I32, I64
 from matching_service.engine.jit import compiled, inlined

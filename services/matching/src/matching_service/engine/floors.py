@@ -3,6 +3,8 @@
 A floor's bench has as many seats as its center may have unserved, and to sit there is worth as much
 as to be served; a ceiling's bench is worth more than anything, so that it is filled. A floor that
 cannot be met leaves somebody without a seat on it: a shortfall that can be seen, and no error.
+
+O(sweeps * centers) moves of a price, of some ten sweeps, and a shortest path for each who moves then.
 """
 
 import math

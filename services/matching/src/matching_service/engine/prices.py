@@ -5,7 +5,7 @@ them (weak duality): nobody could be moved, not even over many others, for a gre
 
 A mentee's best pairs are known from the exact scan; any other is worth no more than the last of
 them. So only mentors who are cheap enough for that have to be looked at, the cheapest first:
-with fifty known, one pair in a hundred of the cohort of 20k x 80k.
+with fifty known, one pair in a hundred of the cohort of 20k x 80k. O(mentees * mentors) at the worst.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -32,7 +32,8 @@ class Standing:
         Args:
             people: everybody who is there or may come.
             away: mentees who are not there yet.
-            candidates: how many pairs of each mentee to begin with: only the time depends on it.
+            candidates: how many pairs of each mentee to begin with: only the time depends on it, and
+                which of several equally good ones it is.
 
         Raises:
             ValueError: `candidates` is no whole number, or below 1.

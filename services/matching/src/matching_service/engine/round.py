@@ -44,11 +44,16 @@ def solve(
 ) -> Solution:
     """Return the best assignment of a cohort, with its proof.
 
+    A shortest path for each mentee or seat, whichever are fewer, over O(mentees * k) arcs, and looks at
+    everybody that are O(mentees * mentors) at the worst (`prices`); with the arcs known at first
+    one pair in a hundred is looked at.
+
     Args:
         cohort: who takes part.
         terms: what to keep to.
-        best: (keys, mentors' lines), both [mentees, k]: each mentee's best from the exact scan. No
-            result depends on k, only the time does; 50 is a good number.
+        best: (keys, mentors' lines), both [mentees, k]: each mentee's best from the exact scan. What
+            it is worth does not depend on k, only the time, and which of several equally good ones
+            it is; 50 is a good number.
         progress: is told what is being done.
 
     Raises:
