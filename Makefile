@@ -41,7 +41,7 @@ status: setup ## say what runs, where, and how it is
 
 test: setup ## run every test, on a real Kafka and a real PostgreSQL (STACK=containers: on Docker's)
 	@$(BIN)/python -m matching_service.engine.warm rounds
-	@$(if $(STACK),$(IN_CONTAINERS)) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(if $(STACK),$(IN_CONTAINERS)) $(BIN)/python -m pytest -n 2 --dist loadfile
 	@$(if $(STACK),$(BIN)/python -m pytest -p no:randomly -o timeout=900 tests/containers)
 
 check: setup ## lint, types, import rules, SQL, containers, generated files: what needs no stack
