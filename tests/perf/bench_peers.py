@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from peers import ask
 from matching_service.engine import scan
 from matching_service.engine.assign import Assignment
 from matching_service.engine.cohort import Cohort
-from matching_service.engine.columns import I32
+from matching_service.engine.columns import F64, I32, I64
 from matching_service.engine.stable import Stable, Views, on_lists
 
 NEEDS_STACK = False
 MENTORS, MENTEES, LIST = 1_000, 4_000, 50
 _TRIES = 5
 _POINT = 1 << 24
+_SERVED = 2 * MENTEES * _POINT  # more than all scores together
 
 
 def views_of(cohort: Cohort) -> Views:
@@ -86,6 +88,28 @@ async def stable(_: object) -> Pair:
     return Pair(1 / ours, 1 / theirs["seconds"])
 
 
+def _arcs(cohort: Cohort) -> tuple[I64, I32, F64]:
+    """Return everybody's best pairs, [arcs]: mentees' and mentors' places, scores."""
+    keys, lines = scan.best_lines(cohort.market, cohort.mentees, LIST)
+    who, nth = np.nonzero(lines >= 0)
+    return who, cohort.places[lines[who, nth]], keys[who, nth] % scan.FIRST
+
+
+def _values(scores: F64) -> I64:
+    """Return what pairs are worth where being served comes before any score."""
+    return _SERVED + np.rint(scores * _POINT).astype(np.int64)
+
+
+def _timed(assigned: Callable[[], Assignment]) -> tuple[Assignment, float]:
+    """Return an assignment that proves itself, and the seconds it took."""
+    assigned()  # compiled, or read from disk
+    began = time.perf_counter()
+    found = assigned()
+    took = time.perf_counter() - began
+    assert found.value == found.bound
+    return found, took
+
+
 @bench(
     "engine.optimal",
     unit="assignments/s: 1k mentors x 4k mentees, their best 50 each, served first, then scores",
@@ -94,13 +118,9 @@ async def stable(_: object) -> Pair:
 )
 async def optimal(_: object) -> Pair:
     """The best assignment on given arcs."""
-    market = synthetic(MENTORS, MENTEES, 1).market
-    cohort = cohort_of(market)
-    keys, lines = scan.best_lines(market, cohort.mentees, LIST)
-    who, nth = np.nonzero(lines >= 0)
-    whom = cohort.places[lines[who, nth]]
-    served = 2 * MENTEES * _POINT
-    value = served + np.rint(keys[who, nth] % scan.FIRST * _POINT).astype(np.int64)
+    cohort = cohort_of(synthetic(MENTORS, MENTEES, 1).market)
+    who, whom, score = _arcs(cohort)
+    value = _values(score)
 
     def assigned() -> Assignment:
         made = Assignment(who, whom, value, np.zeros_like(cohort.seats))
@@ -108,11 +128,7 @@ async def optimal(_: object) -> Pair:
         made.open_seats(np.arange(len(cohort.seats)), cohort.seats)
         return made
 
-    assigned()  # compiled, or read from disk
-    began = time.perf_counter()
-    found = assigned()
-    ours = time.perf_counter() - began
-    assert found.value == found.bound
+    found, ours = _timed(assigned)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "arcs.npz"
         np.savez(path, who=who, whom=whom, value=value, seats=cohort.seats)
@@ -123,13 +139,10 @@ async def optimal(_: object) -> Pair:
 
 async def _openreview(module: str, name: str) -> Pair:
     """Hold one of its solvers against ours: one mentor each, three to seven seats, the best 50."""
-    market = synthetic(MENTORS, MENTEES, 1).market
-    cohort = cohort_of(market)
+    cohort = cohort_of(synthetic(MENTORS, MENTEES, 1).market)
     seats = np.random.default_rng(2).integers(3, 8, len(cohort.seats), np.int32)  # it needs plenty
-    keys, lines = scan.best_lines(market, cohort.mentees, LIST)
-    who, nth = np.nonzero(lines >= 0)
-    whom, score = cohort.places[lines[who, nth]], keys[who, nth] % scan.FIRST
-    value = 2 * MENTEES * _POINT + np.rint(score * _POINT).astype(np.int64)
+    who, whom, score = _arcs(cohort)
+    value = _values(score)
 
     def assigned() -> Assignment:
         made = Assignment(who, whom, value, np.zeros_like(seats))
@@ -137,11 +150,7 @@ async def _openreview(module: str, name: str) -> Pair:
         made.join_all(np.arange(len(cohort.mentees)))
         return made
 
-    assigned()  # compiled, or read from disk
-    began = time.perf_counter()
-    found = assigned()
-    ours = time.perf_counter() - began
-    assert found.value == found.bound
+    found, ours = _timed(assigned)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "arcs.npz"
         np.savez(path, who=who, whom=whom, score=score, seats=seats)
@@ -149,7 +158,7 @@ async def _openreview(module: str, name: str) -> Pair:
     values = dict(zip(zip(who.tolist(), whom.tolist(), strict=True), value.tolist(), strict=True))
     worth = sum(values[j, i] for j, i in theirs["pairs"])
     assert worth <= found.value
-    points = [total - 2 * MENTEES * _POINT * found.served for total in (worth, found.value)]
+    points = [total - _SERVED * found.served for total in (worth, found.value)]
     print(f"{name}: {points[0] / points[1]:.5f} of our score", file=sys.stderr)
     return Pair(1 / ours, 1 / theirs["seconds"])
 

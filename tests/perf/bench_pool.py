@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -168,13 +170,18 @@ def _start() -> float:
 async def upsert_mentee(_: object) -> Pair:
     """A changed profile of the other side."""
     context, mentees, mentors, people = _programme()
-    pool = Pool(context, mentees, mentors)
-    took = []
-    for mentee in random.Random(3).sample(mentees, CHANGES):  # noqa: S311 - synthetic people
-        person = replace(mentee.person, topics=people.some("topic", 4), version=2)
-        changed = replace(mentee, person=person, goals=people.some("goal", 3))
+    put = Pool(context, mentees, mentors).put_mentee
+    return _changed(mentees, put, lambda: {"goals": people.some("goal", 3)})
+
+
+def _changed(side: list[Any], put: Callable[[Any], None], codes: Callable[[], Any]) -> Pair:
+    """Return the median us of putting changed people of one side into the pool that they are in."""
+    took, people = [], _programme()[-1]
+    for one in random.Random(2).sample(side, CHANGES):  # noqa: S311 - synthetic people
+        person = replace(one.person, topics=people.some("topic", 4), version=2)
+        changed = replace(one, person=person, **codes())
         began = time.perf_counter()
-        pool.put_mentee(changed)
+        put(changed)
         took.append(time.perf_counter() - began)
     sys.stderr.write(f"  p99 {np.percentile(took, 99) * 1e6:.0f} us\n")
     return Pair(float(np.median(took)) * 1e6)
@@ -226,13 +233,5 @@ def _grown_elsewhere() -> float:
 async def upsert(_: object) -> Pair:
     """A changed profile."""
     context, mentees, mentors, people = _programme()
-    pool = Pool(context, mentees, mentors)
-    took = []
-    for mentor in random.Random(2).sample(mentors, CHANGES):  # noqa: S311 - synthetic people
-        person = replace(mentor.person, topics=people.some("topic", 4), version=2)
-        changed = replace(mentor, person=person, offers=people.some("goal", 4))
-        began = time.perf_counter()
-        pool.put_mentor(changed)
-        took.append(time.perf_counter() - began)
-    sys.stderr.write(f"  p99 {np.percentile(took, 99) * 1e6:.0f} us\n")
-    return Pair(float(np.median(took)) * 1e6)
+    put = Pool(context, mentees, mentors).put_mentor
+    return _changed(mentors, put, lambda: {"offers": people.some("goal", 4)})

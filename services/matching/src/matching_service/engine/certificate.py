@@ -1,8 +1,9 @@
 """A round's certificate: what a stranger needs to check that the round is right, and the best.
 
-Three files. The auditor's pool has what the rules and the score depend on, as arrays; the
-certificate has the terms, who is matched with whom and the prices; the public part has a salted
-commitment to both and nothing else. `verify` checks all three. O(people and what is known of them).
+The auditor's pool has what the rules and the score depend on, as arrays; the certificate has the
+terms, who is matched with whom, the prices, and the hashes of that pool and of the report; the public
+part has a salted commitment to the certificate, and so to all of it, and says nothing else of anybody.
+`verify` checks them all. O(people and what is known of them).
 """
 
 import hashlib
@@ -173,7 +174,7 @@ def public_part(of: dict[str, Any], salt: str) -> dict[str, Any]:
 def write(
     folder: Path, pool: Pool, held: Round, salt: str, report: Mapping[str, Any] | None = None
 ) -> None:
-    """Write pool.npz, certificate.json, salt.txt (all three for the auditor) and public.json.
+    """Write pool.npz, certificate.json, report.json and salt.txt for the auditor, and public.json.
 
     Args:
         folder: where to; it is made if it is not there.

@@ -119,13 +119,15 @@ def _replay(given: argparse.Namespace) -> int:
     sys.stderr.write("round replay: as asked\n")
     second = hold_round(new, after, progress=_tell)
     told = difference(outcome(old, first), outcome(new, second))
-    told |= {"pairs_that_change": pairs_that_change(first, second)}
+    told |= {
+        "pairs_that_change": pairs_that_change(first, second),
+        "synthetic": given.synthetic,
+    }
     if given.html:
         whole = report(new, second, synthetic=given.synthetic, other=hold_stable(new))
         given.html.write_text(
             page(whole, f"Replay of {certificate['programme']}"), encoding="utf-8"
         )
-    told |= {"synthetic": given.synthetic} if given.synthetic else {}
     sys.stdout.write(f"{json.dumps(told, indent=1)}\n" if given.json else in_words(told))
     return 0
 
@@ -137,8 +139,7 @@ def as_it_was(people: Recorded, certificate: Mapping[str, Any]) -> Outcome:
         RecordError: it matches two who may not be.
     """
     cohort = people.cohort()
-    pairs = (np.array(certificate[side], np.int64) for side in ("mentee", "mentor"))
-    mentee, mentor = pairs
+    mentee, mentor = (np.array(certificate[side], np.int64) for side in ("mentee", "mentor"))
     keys = cohort.keys(mentee, mentor)
     if (keys < 0).any():
         raise RecordError(
